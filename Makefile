@@ -1,0 +1,57 @@
+# Needs make and a Python of 3.11 to 3.13 with venv; everything else comes hash-pinned from requirements.txt.
+.DEFAULT_GOAL := help
+.PHONY: help run serve test lint bench demo lock clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PRODUCT_READY := $(VENV)/ready
+TOOLS_READY := $(VENV)/tools-ready
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(PRODUCT_READY)  ## do whatever is due for every product: ingest, train, score, deploy, diagnose, report
+	@$(BIN)/python fullprocess.py
+
+serve: $(PRODUCT_READY)  ## serve predictions, scores and diagnostics on http://127.0.0.1:8000
+	@$(BIN)/gunicorn wsgi:app --bind 127.0.0.1:8000 --workers 2
+
+demo: $(PRODUCT_READY)  ## replay twelve months in a scratch folder, with drift in the seventh
+	@$(BIN)/python demo/replay.py
+
+test: $(TOOLS_READY)  ## run all tests (as root on Debian it installs cron first, which one test runs)
+	@command -v cron >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
+		{ apt-get -qq update && apt-get -qq install -y cron; } >/dev/null
+	@$(BIN)/python -m pytest
+
+lint: $(TOOLS_READY)  ## check style and likely mistakes
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+bench: $(TOOLS_READY)  ## measure speed beside plain pandas code, as ratios in one run
+	@$(BIN)/python -m compileall -q $(VENV)/lib churn . -x 'node_modules' >/dev/null 2>&1; $(BIN)/python demo/bench.py
+
+lock: $(TOOLS_READY)  ## pin anew what pyproject.toml asks for, with hashes, for Python 3.11 and later
+	@$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header \
+		--no-annotate --upgrade --quiet --output-file requirements.txt
+	@$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-header \
+		--no-annotate --upgrade --quiet --constraint requirements.txt --output-file requirements-dev.txt
+
+clean:  ## remove the environment; data, models and logs stay
+	rm -rf $(VENV)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "this needs Python 3.11 or later; say which with: make run PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(PRODUCT_READY): requirements.txt | $(BIN)/python
+	@echo "installing the packages of requirements.txt into $(VENV) (about a minute, once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@touch $@
+
+$(TOOLS_READY): requirements-dev.txt $(PRODUCT_READY)
+	@echo "installing the packages of requirements-dev.txt into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,75 @@
+"""The blocks that a report is made of: what is said, and nothing of how it looks on the page or in the PDF."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from churn.charts import Picture
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph; its role is lead, plain, note or alert."""
+
+    text: str
+    role: str = "plain"
+    kind: str = "text"
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """A few figures to be seen at once: (figure, what it is, what it is to be held against)."""
+
+    items: Sequence[tuple[str, str, str]]
+    kind: str = "tiles"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of words and numbers; `numbers` are the columns set to the right, `widths` relative."""
+
+    head: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+    widths: tuple[float, ...]
+    numbers: frozenset[int] = frozenset()
+    title: str = ""
+    total: bool = False  # the last row sums up the others
+    kind: str = "table"
+
+
+@dataclass(frozen=True)
+class Bars:
+    """Named shares, drawn as bars: (name, share from 0 to 1, what is written beside it)."""
+
+    rows: Sequence[tuple[str, float, str]]
+    title: str = ""
+    kind: str = "bars"
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures with a title and a sentence on how to read each."""
+
+    items: Sequence[tuple[str, Picture, str]]
+    kind: str = "pictures"
+
+
+Block = Text | Tiles | Table | Bars | Pictures
+
+
+@dataclass(frozen=True)
+class Section:
+    """Blocks under a heading."""
+
+    title: str
+    blocks: Sequence[Block]
+
+
+@dataclass(frozen=True)
+class Document:
+    """The whole report."""
+
+    title: str
+    subtitle: str
+    badge: str
+    live: bool
+    sections: Sequence[Section]

@@ -1,0 +1,51 @@
+"""Fixtures that more than one test file uses."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from churn import config
+
+HOME = Path(__file__).resolve().parent.parent
+CORPORATE = {
+    "id": "corporation",
+    "target": "exited",
+    "positive": "1",
+    "integer": ["lastmonth_activity", "lastyear_activity", "number_of_employees"],
+}
+FOLDERS = {
+    "input_folder_path": "sourcedata",
+    "output_folder_path": "ingesteddata",
+    "test_data_path": "testdata",
+    "output_model_path": "models",
+    "prod_deployment_path": "production_deployment",
+    "logs_folder_path": "logs",
+    "reports_folder_path": "reports",
+}
+
+
+def make_product(folder: Path, name: str = "corporate", **settings) -> config.Product:
+    """Write a config.json with one product into a folder, make its source folder, and load it."""
+    block = {**(CORPORATE if "target" not in settings else {}), "settle_seconds": 0.0, **settings}
+    path = folder / "config.json"
+    path.write_text(json.dumps({**FOLDERS, "products": {name: block}}))
+    product = config.load(path)[name]
+    product.source.mkdir(parents=True, exist_ok=True)
+    product.test.mkdir(parents=True, exist_ok=True)
+    return product
+
+
+@pytest.fixture
+def product(tmp_path):
+    """A corporate product with empty folders."""
+    return make_product(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The public data that lies beside the repository where the team works; it is no part of it."""
+    folder = HOME.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the public data folder ../shared/data is not here")
+    return folder

@@ -1,0 +1,387 @@
+"""The whole loop through real processes: what a tick does, does not do, and does after it was killed."""
+
+import concurrent.futures
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+
+from churn import dataset, estimators, recount, releases, storage
+from demo import fabricate
+from tests.conftest import FOLDERS, HOME, make_product
+
+CLIENTS = 600
+PROCESS = [sys.executable, str(HOME / "fullprocess.py")]
+
+
+def drop(product, month, *, clients=CLIENTS, drift=None, first=0, folder=None):
+    """Put a month of fabricated clients into the product's source folder."""
+    frame = fabricate.world(clients, month, 11, drift or fabricate.Drift(), first)
+    path = (folder or product.source) / fabricate.file_name("corporate", month)
+    fabricate.save(frame, path)
+    return path
+
+
+def run(product, *arguments, expect=0):
+    """Run fullprocess.py as cron would; its output."""
+    command = [*PROCESS, "--config", str(product.config_path), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd="/", check=False)
+    assert done.returncode == expect, done.stdout + done.stderr
+    return done
+
+
+def files(folder):
+    """Every file below a folder but the logs: path, content, time of change."""
+    return {
+        str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and "logs" not in path.relative_to(folder).parts
+    }
+
+
+def decided(product):
+    return storage.read_lines(product.models / "decisions.jsonl")
+
+
+@pytest.fixture(scope="module")
+def first_tick(tmp_path_factory):
+    """A folder in which one tick has run: two months ingested, the first model in production."""
+    product = make_product(tmp_path_factory.mktemp("first"), package_check_days=0)
+    drop(product, 1)
+    drop(product, 2)
+    drop(product, 1, clients=500, first=CLIENTS, folder=product.test)
+    return product, run(product)
+
+
+@pytest.fixture
+def deployed(first_tick, tmp_path):
+    """A copy of that folder for a test of its own."""
+    shutil.copytree(first_tick[0].config_path.parent, tmp_path / "copy", symlinks=True)
+    return make_again(tmp_path / "copy")
+
+
+def make_again(folder, **settings):
+    return make_product(folder, package_check_days=0, **settings)
+
+
+def test_the_first_tick_leaves_a_deployed_model_a_report_and_the_scored_clients(first_tick):
+    product, done = first_tick
+    for name in ("trainedmodel.pkl", "latestscore.txt", "ingestedfiles.txt"):
+        assert (product.production / name).is_symlink() and (product.production / name).read_bytes()
+    assert 0 < float((product.production / "latestscore.txt").read_text()) < 1
+    names = (product.production / "ingestedfiles.txt").read_text().split()
+    assert names == ["corporate-2026-01.csv", "corporate-2026-02.csv"]
+    assert (product.reports / "report.html").read_text().startswith("<!DOCTYPE html>")
+    assert (product.reports / "report.pdf").read_bytes().startswith(b"%PDF")
+    assert (product.reports / "confusionmatrix.png").read_bytes().startswith(b"\x89PNG")
+    clients = pd.read_csv(product.reports / "clients.csv")
+    assert len(clients) == CLIENTS and clients["risk"].is_monotonic_decreasing
+    assert list(clients["rank"]) == list(range(1, CLIENTS + 1))
+    assert set(clients["model_version"]) == {releases.current_version(product)}
+    assert done.stdout.splitlines()[-1].startswith("corporate: deployed; 0001-")
+    assert "next" in done.stdout
+
+
+def test_the_verdict_on_the_first_model_stands_in_its_manifest_with_its_numbers(first_tick):
+    manifest = releases.read_manifest(releases.current(first_tick[0]))
+    numbers = manifest["verdict"]["numbers"]
+    assert manifest["verdict"]["yes"] and manifest["rival"] is None
+    assert numbers["rival"] == "the constant guess" and numbers["rows"] == 500
+    assert numbers["lower"] > 0
+
+
+def test_a_second_tick_changes_no_file_outside_logs_and_says_so(first_tick):
+    product, _ = first_tick
+    folder = product.config_path.parent
+    before = files(folder)
+    for look_closely in (False, True):
+        if look_closely:
+            (folder / "logs" / "config.json.idle").unlink()
+        assert run(product).stdout.splitlines()[-1].startswith("corporate: nothing new")
+        assert files(folder) == before
+
+
+def test_a_tick_after_an_idle_one_sees_a_new_drop_at_once(deployed):
+    run(deployed)
+    run(deployed)
+    drop(deployed, 3)
+    assert "1 drop ingested" in run(deployed).stdout
+    assert len(decided(deployed)) == 2
+
+
+def test_a_new_drop_is_scored_by_the_champion_before_anything_trains_on_it(deployed):
+    champion = releases.load(releases.current(deployed))
+    path = drop(deployed, 3)
+    run(deployed)
+    frame = pd.read_csv(path)
+    risk = estimators.risks(champion.model, frame)
+    said, left = risk >= champion.threshold, frame["exited"].to_numpy() == 1
+    f1 = 2 * (said & left).sum() / (said.sum() + left.sum())
+    numbers = decided(deployed)[-1]["drift"]["numbers"]
+    assert numbers["new"]["f1"] == pytest.approx(f1, abs=1e-12)
+    assert numbers["raw_rule"] == (f1 < float((deployed.production / "latestscore.txt").read_text()))
+    assert decided(deployed)[-1]["drift"]["yes"] == numbers["raw_rule"]
+
+
+def test_without_drift_nothing_is_trained_but_clients_are_scored_anew(deployed):
+    product = make_again(deployed.config_path.parent, drift={"policy": "never"})
+    drop(product, 3, clients=CLIENTS + 50)
+    run(product)
+    assert decided(product)[-1]["action"] == "kept" and decided(product)[-1]["challenger"] is None
+    assert len(releases.versions(product)) == 1
+    assert len(pd.read_csv(product.reports / "clients.csv")) == CLIENTS + 50
+
+
+def test_a_challenger_that_is_not_better_is_kept_out_and_its_verdict_is_written_down(deployed):
+    product = make_again(deployed.config_path.parent, drift={"policy": "always"})
+    champion = releases.current_version(product)
+    drop(product, 3)
+    run(product)
+    decision = decided(product)[-1]
+    assert decision["action"] == "kept" and releases.current_version(product) == champion
+    manifest = releases.read_manifest(product.models / decision["challenger"])
+    assert manifest["rival"] == champion and not manifest["verdict"]["yes"]
+    assert run(product).stdout == "corporate: nothing new\n"
+
+
+def test_after_a_change_of_relation_the_challenger_earns_its_promotion(tmp_path):
+    product = make_again(tmp_path)
+    drop(product, 1, clients=2000)
+    drop(product, 1, clients=1000, first=2000, folder=product.test)
+    run(product)
+    for month in (2, 3):
+        drop(product, month, clients=4000, drift=fabricate.Drift("relation", 2, 2.0))
+    done = run(product)
+    decision = decided(product)[-1]
+    assert decision["action"] == "deployed", decision["reason"]
+    assert decision["drift"]["numbers"]["raw_rule"]
+    assert decision["promotion"]["numbers"]["lower"] > 0
+    assert releases.current_version(product) == decision["challenger"]
+    assert "instead of 0001" in done.stderr
+
+
+def test_a_changed_configuration_of_the_model_calls_for_a_challenger(deployed):
+    product = make_again(deployed.config_path.parent, model="lightgbm")
+    run(product)
+    assert "the configuration of the model changed" in decided(product)[-1]["reason"]
+    assert releases.read_manifest(product.models / decided(product)[-1]["challenger"])["model"] == "lightgbm"
+
+
+def test_a_rollback_by_hand_is_not_undone_by_the_next_tick(deployed):
+    run(deployed, "--force")
+    assert len(releases.history(deployed)) == 1  # the same data, the same recipe: the same version
+    product = make_again(deployed.config_path.parent, model="lightgbm")
+    run(product, "--force")
+    subprocess.run(
+        [sys.executable, HOME / "deployment.py", "--rollback", "--config", product.config_path],
+        check=True,
+        capture_output=True,
+    )
+    version = releases.current_version(product)
+    assert version.startswith("0001")
+    run(product)
+    assert releases.current_version(product) == version
+    run(product, "--force")
+    assert releases.current_version(product).startswith("0002")
+
+
+def test_with_one_label_only_there_is_no_model_and_the_reason_is_given(tmp_path):
+    product = make_again(tmp_path)
+    path = drop(product, 1)
+    frame = pd.read_csv(path)
+    frame["exited"] = 0
+    frame.to_csv(path, index=False)
+    done = run(product, expect=1)
+    assert "at least 5 of each label are needed" in done.stdout
+    assert not releases.versions(product) and releases.current_version(product) is None
+    assert "nothing in production" in run(product).stdout  # decided until there is other data
+    drop(product, 2)
+    drop(product, 3)
+    run(product)
+    assert decided(product)[-1]["reason"]
+
+
+def test_a_release_whose_bytes_changed_is_reported_at_every_tick(deployed):
+    path = deployed.production / releases.current_version(deployed) / "model.skops"
+    path.write_bytes(path.read_bytes() + b"x")
+    drop(deployed, 3)
+    for _ in range(2):
+        assert "not the bytes that its manifest lists" in run(deployed, expect=1).stdout
+
+
+def test_one_broken_product_does_not_stop_the_others(tmp_path):
+    product = make_again(tmp_path)
+    config = json.loads(product.config_path.read_text())
+    block = config["products"]["corporate"]
+    config["products"] = {"broken": block, "corporate": block}
+    product.config_path.write_text(json.dumps(config))
+    (tmp_path / "ingesteddata").mkdir()
+    (tmp_path / "ingesteddata" / "broken").write_text("a file where a folder belongs")
+    (tmp_path / "sourcedata" / "broken").mkdir()
+    drop(product, 1, folder=tmp_path / "sourcedata" / "broken")
+    drop(product, 1)
+    done = run(product, expect=1)
+    assert "broken: not done" in done.stdout
+    assert done.stdout.splitlines()[-1].startswith("corporate: ")
+    assert releases.versions(product)
+
+
+def test_two_ticks_at_once_one_runs_and_the_other_exits_75_within_a_second(deployed):
+    drop(deployed, 3)
+    with storage.locked(deployed.logs / "lock", "corporate"):
+        began = time.perf_counter()
+        done = run(deployed, expect=75)
+        seconds = time.perf_counter() - began
+    assert "another run" in done.stdout and str(os.getpid()) in done.stdout
+    assert seconds < 1, seconds
+
+
+def test_the_briefs_five_keys_run_unchanged(tmp_path):
+    """Flat folders, the corporate columns, the paths as older configs write them."""
+    keys = {key: FOLDERS[key] for key in list(FOLDERS)[:5]} | {"input_folder_path": "/practicedata/"}
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(keys))
+    (tmp_path / "practicedata").mkdir()
+    (tmp_path / "testdata").mkdir()
+    fabricate.save(fabricate.world(900, 1, 5, fabricate.Drift()), tmp_path / "practicedata" / "dataset1.csv")
+    fabricate.save(fabricate.world(500, 1, 5, fabricate.Drift(), 900), tmp_path / "testdata" / "testdata.csv")
+    environment = {**os.environ, "PIP_INDEX_URL": "http://127.0.0.1:1/", "PIP_RETRIES": "0"}  # it is not about packages
+    command = [*PROCESS, "--config", str(config)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "write it without the slash" in done.stderr
+    assert (tmp_path / "ingesteddata" / "finaldata.csv").is_file()
+    for name in ("trainedmodel.pkl", "latestscore.txt", "ingestedfiles.txt"):
+        assert (tmp_path / "production_deployment" / name).is_file()
+
+
+# ---- killed ----------------------------------------------------------------------------------------------------------
+
+
+def state(product):
+    """What must be the same whether or not a run was killed: stored rows, decisions, what production says."""
+    record = dataset.load_record(product)
+    current = releases.current(product)
+    manifest = releases.verify(current)
+    model = releases.load(current).model
+    rows = dataset.frame(product)
+    last = decided(product)[-1]
+    return {
+        "drops": [(d.name, d.rows, d.accepted, d.duplicate, d.rejected) for d in record.drops],
+        "final": (product.ingested / "finaldata.csv").read_bytes(),
+        "version": manifest["version"],
+        "scores": manifest["scores"],
+        "risks": estimators.risks(model, rows).tobytes(),
+        "decisions": [
+            (d["data_hash"], d["champion"], d["challenger"], d["action"], d["reason"]) for d in decided(product)
+        ],
+        "promotion": last["promotion"],
+        "history": [(entry["version"], entry["why"]) for entry in releases.history(product)],
+        "clients": (product.reports / "clients.csv").read_bytes(),
+        "litter": sorted(path.name for path in product.config_path.parent.rglob(f"{storage.TEMPORARY}*")),
+    }
+
+
+def read_consistently(product):
+    """Read production as a reader does: resolve the link once, then every file is the one that the manifest lists."""
+    manifest = releases.verify(releases.current(product))
+    assert manifest["scores"]["f1"] == float((product.production / manifest["version"] / "latestscore.txt").read_text())
+
+
+FORKED = """
+import os, signal, sys
+sys.argv = ["fullprocess.py"]
+import app, deployment, diagnostics, fullprocess, ingestion, reporting, scoring, training  # once, not once a run
+import duckdb, lightgbm, matplotlib.figure, pandas, reportlab.platypus, skops.io, sklearn.linear_model
+print("ready", flush=True)
+for line in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        os.dup2(1, 2)
+        os._exit(fullprocess.main(["--config", line.strip()]))
+    print(child, flush=True)
+    _, status = os.waitpid(child, 0)
+    print(os.waitstatus_to_exitcode(status), flush=True)
+"""
+
+
+class Forker:
+    """Starts ticks as forks of a process that has imported everything: fifty starts in the time of five."""
+
+    def __init__(self):
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", FORKED], cwd=HOME, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert self.process.stdout.readline() == "ready\n"
+
+    def tick(self, product, kill_after=None, meanwhile=lambda: None):
+        """Run a tick; SIGKILL it after so many seconds. Its exit code, -9 when it was killed."""
+        self.process.stdin.write(f"{product.config_path}\n")
+        self.process.stdin.flush()
+        child = int(self.process.stdout.readline())
+        if kill_after is not None:
+            until = time.perf_counter() + kill_after
+            while time.perf_counter() < until:
+                meanwhile()
+                time.sleep(min(0.01, max(0.0, until - time.perf_counter())))
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        return int(self.process.stdout.readline())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.stdout.close()
+        self.process.wait()
+
+
+KILLS = 50
+POLICY = {"drift": {"policy": "always"}, "promotion": {"confidence": 0.51}}  # so that every stage has its turn
+
+
+def test_killed_at_fifty_random_moments_the_next_run_ends_where_an_undisturbed_one_does(deployed, tmp_path):
+    base = deployed.config_path.parent
+    drop(deployed, 3, drift=fabricate.Drift("relation", 3, 2.0), clients=2000)
+
+    def fresh(name):
+        shutil.rmtree(tmp_path / name, ignore_errors=True)
+        shutil.copytree(base, tmp_path / name, symlinks=True, ignore=shutil.ignore_patterns("logs"))
+        return make_again(tmp_path / name, **POLICY)
+
+    def undisturbed(forker):
+        product = fresh("undisturbed")
+        began = time.perf_counter()
+        assert forker.tick(product) == 0
+        return state(product), time.perf_counter() - began
+
+    def kill_and_run_again(worker):
+        """Half of the kills, each in a fresh copy and followed by one whole run."""
+        generator, killed = random.Random(worker), 0
+        with Forker() as forker:
+            while killed < KILLS // 2:
+                victim = fresh(f"victim{worker}")
+                moment = generator.uniform(0, seconds)
+                killed += forker.tick(victim, moment, lambda v=victim: read_consistently(v)) == -signal.SIGKILL
+                read_consistently(victim)
+                assert forker.tick(victim) == 0
+                assert state(victim) == expected, f"killed after {moment:.3f} of {seconds:.3f} s"
+                recount.verify(victim)  # raises where a row is not accounted for exactly once
+        return killed
+
+    with Forker() as forker:
+        undisturbed(forker)
+        expected, seconds = undisturbed(forker)
+    assert expected["decisions"][-1][3] == "deployed"
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        assert sum(pool.map(kill_and_run_again, (1, 2))) == KILLS

@@ -1,0 +1,49 @@
+"""The app for gunicorn (`make serve`); its log goes to stderr and to logs/app.txt beside the config."""
+
+import contextlib
+import logging
+import time
+from pathlib import Path
+
+from gunicorn.errors import AppImportError
+
+from app import create_app, default_config
+from churn import idle, storage
+from churn.errors import ConfigError, ReleaseError
+
+
+class LogFile(logging.Handler):
+    """Append each record by itself: several workers share the file, and whichever finds it too long moves it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            storage.append_line(self.path, self.format(record))
+        except OSError:
+            self.handleError(record)
+
+
+def set_up_logging() -> None:
+    """Times in UTC, as in every log of this system."""
+    formatter = logging.Formatter("%(asctime)sZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
+    formatter.converter = time.gmtime
+    log_file = LogFile(Path(idle.logs_beside(str(default_config().resolve()))) / "app.txt")
+    for handler in (logging.StreamHandler(), log_file):
+        handler.setFormatter(formatter)
+        logging.getLogger().addHandler(handler)
+    logging.getLogger().setLevel(logging.INFO)
+
+
+set_up_logging()
+try:
+    app = create_app()
+except ConfigError as error:
+    # The one error that makes gunicorn stop with the message alone.
+    raise AppImportError(str(error)) from None
+for production in app.extensions["churn"].values():
+    # Now, so that no client waits for it; what is wrong with a release is told to whoever asks for it.
+    with contextlib.suppress(ReleaseError):
+        production.release()
