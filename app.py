@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from flask import Blueprint, Flask, Response, abort, current_app, g, jsonify, request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from churn import columns, config, dataset, estimators, releases, serving, stage
@@ -28,8 +28,7 @@ from diagnostics import FILE as DIAGNOSTICS
 logger = logging.getLogger(__name__)
 pages = Blueprint("pages", __name__)
 
-MAX_ROWS = 10_000
-MAX_BODY = 8 * 2**20  # bytes of a request; 10,000 rows of twenty columns are about 6 MB
+MAX_BODY = 8 * 2**20  # bytes of a request; 10,000 rows (the most) of twenty columns are about 6 MB
 MAX_FILE = 16 * 2**20  # bytes of a file; more is work for scoring.py, not for a request
 CHUNK = 64 * 2**10
 VERSION_HEADER = "X-Model-Version"
@@ -87,21 +86,6 @@ def _answer(product: Product, release: Release, **found: Any) -> Response:
 # ---- predictions -----------------------------------------------------------------------------------------------------
 
 
-class PredictionRequest(BaseModel):
-    """The body of POST /prediction: a file's path, or the rows themselves."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    dataset_path: str | None = Field(None, max_length=1024)
-    rows: list[dict[str, Any]] | None = Field(None, max_length=MAX_ROWS, fail_fast=True)
-
-    @model_validator(mode="after")
-    def _one_of_two(self) -> "PredictionRequest":
-        if (self.dataset_path is None) == (self.rows is None):
-            raise ValueError("send either dataset_path or rows")
-        return self
-
-
 @pages.post("/prediction")
 def prediction() -> Response:
     """Each row's risk to leave, for {"dataset_path": "<a CSV in the data folders>"} or {"rows": [{...}, ...]}."""
@@ -118,20 +102,20 @@ def prediction() -> Response:
     return _answer(product, release, rows=len(risks), threshold=release.threshold, predictions=predictions)
 
 
-def _body() -> PredictionRequest:
+def _body() -> serving.PredictionRequest:
     if request.mimetype != "application/json":
         abort(415, "send JSON, with the header Content-Type: application/json")
     content = request.get_data(cache=False)
     if request.content_length is None and len(content) >= MAX_BODY:
         abort(413)  # Flask refuses what announces its length; what comes in chunks it only cuts off
     try:
-        return PredictionRequest.model_validate_json(content)
+        return serving.PredictionRequest.model_validate_json(content)
     except ValidationError as error:
         fault = error.errors(include_url=False, include_input=False)[0]
         place = list(fault["loc"])
         if len(place) > 1 and place[0] == "rows":
             place = [f"row {place[1] + 1}", *place[2:]]
-        where = "".join(f"{part}: " for part in place)
+        where = "".join(f"{str(part)[:100]}: " for part in place)
         abort(400 if fault["type"] == "json_invalid" else 422, where + fault["msg"].removeprefix("Value error, "))
 
 
@@ -289,10 +273,12 @@ def smoke(product: Product) -> str:
     Raises:
         ReleaseError: an endpoint does not answer, or not with the version in production.
     """
-    version = releases.current(product).name
+    folder = releases.current(product)
+    version, contract = folder.name, releases.read_manifest(folder)["columns"]
     client = create_app(product.config_path).test_client()
     asked = {"product": product.name}
-    blank = dict.fromkeys(product.columns.features)  # a row without any value: fine by the contract of any product
+    # A row without any value: fine by the contract of any product.
+    blank = dict.fromkeys([*contract["numeric"], *contract["integer"], *contract["categorical"]])
     answers = {"/prediction": client.post("/prediction", query_string=asked, json={"rows": [blank]})}
     for path in ("/scoring", "/summarystats", "/diagnostics"):
         answers[path] = client.get(path, query_string=asked)

@@ -16,7 +16,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from churn import config, dataset, releases, sources, stage, storage
+from churn import config, dataset, decisions, releases, sources, stage, storage, summary
 from churn.config import Product
 from churn.dataset import Record
 from churn.errors import ChurnError, DataError, NoRelease, QuarantineError
@@ -26,8 +26,8 @@ logger = logging.getLogger(__name__)
 # The stages, and the heavy packages that they bring, are imported where they run: a second tick that finds the
 # lock held is to say so at once.
 
-DECISIONS = "decisions.jsonl"
 DONE = "done.json"  # in reports: for which data, release and decision the files there were made
+FORCE = {"action": "store_true", "help": "train on what is ingested and deploy the model whatever its verdict"}
 MADE = ("diagnostics.json", "report.html", "report.pdf", "confusionmatrix.png")
 
 
@@ -53,20 +53,20 @@ def tick(product: Product, force: bool = False) -> str:
             decision = decide(product, record, force)
         except ChurnError as error:
             trouble.append(error)
-        lines = refresh(product, record)
+        try:
+            lines = refresh(product, record)
+        except ChurnError as error:
+            trouble.append(error)
     if lines:
-        print(summary(product, said, decision, lines), flush=True)
+        print(summary.block(product, _champion(product), said, decision, lines), flush=True)
     if trouble:
-        raise ChurnError("\n".join(str(error) for error in trouble))
-    return headline(product, record, decision, bool(lines))
+        # What stopped something is told on the last line; files that were set aside stopped nothing.
+        kind = QuarantineError if all(isinstance(error, QuarantineError) for error in trouble) else ChurnError
+        raise kind("\n".join(str(error) for error in reversed(trouble)))
+    return summary.headline(product, record, decision, refreshed=bool(lines))
 
 
 # ---- the decision ----------------------------------------------------------------------------------------------------
-
-
-def decisions(product: Product) -> list[dict[str, Any]]:
-    """What was decided so far, oldest first."""
-    return storage.read_lines(product.models / DECISIONS)
 
 
 def decide(product: Product, record: Record, force: bool = False) -> dict[str, Any] | None:
@@ -81,7 +81,7 @@ def decide(product: Product, record: Record, force: bool = False) -> dict[str, A
     import training
 
     champion = _champion(product)
-    last = (decisions(product) or [None])[-1]
+    last = (decisions.read(product) or [None])[-1]
     now = {"data_hash": record.data_hash, "recipe": training.recipe(product)}
     if last and now.items() <= last.items() and not force:
         return _carry_out(product, last)
@@ -93,15 +93,10 @@ def decide(product: Product, record: Record, force: bool = False) -> dict[str, A
     try:
         decision |= _judge(product, champion, last, now, force)
     except DataError as error:  # decided until there is other data; any other error meets the next run again
-        _write_down(product, decision | {"reason": str(error)})
+        decisions.write(product, decision | {"reason": str(error)})
         raise
-    _write_down(product, decision)
+    decisions.write(product, decision)
     return _carry_out(product, decision, again=force) or decision
-
-
-def _write_down(product: Product, decision: dict[str, Any]) -> None:
-    logger.info("%s: %s: %s", product.name, decision["action"], decision["reason"])
-    storage.append_line(product.models / DECISIONS, json.dumps(decision, ensure_ascii=False))
 
 
 def _champion(product: Product) -> dict[str, Any] | None:
@@ -128,7 +123,7 @@ def _judge(
         found["drift"] = verdict.as_dict()
         cause = verdict.reason if verdict.yes else cause
         if champion["recipe"] != now["recipe"]:
-            cause = "the configuration of the model changed"
+            cause = "the configuration of the model, or the test files, changed"
         if not cause:
             return found | {"action": "kept", "reason": verdict.reason}
     challenger = _challenger(product, now)
@@ -211,11 +206,12 @@ def refresh(product: Product, record: Record) -> dict[str, str]:
         "data_hash": record.data_hash,
         "drops": len(record.drops),
         "version": releases.current_version(product),
-        "decisions": len(decisions(product)),
+        "decisions": len(decisions.read(product)),
         "clients": idle.look([str(product.clients)]) if product.clients else "",
     }
     path = product.reports / DONE
-    wanted = MADE if releases.versions(product) else MADE[:1]
+    scored = bool(state["version"]) or _newest_is_scored(product)
+    wanted = MADE if scored else MADE[:1]
     if (
         path.is_file()
         and json.loads(path.read_text()) == state
@@ -226,44 +222,15 @@ def refresh(product: Product, record: Record) -> dict[str, str]:
     if state["version"]:
         lines["clients"] = scoring.score_clients(product)
     lines["diagnosed"] = diagnostics.diagnose(product)
-    if releases.versions(product):
+    if scored:
         lines["report"] = reporting.report(product)
     storage.write(path, storage.to_json(state))
     return lines
 
 
-def summary(product: Product, ingested: str, decision: dict[str, Any] | None, lines: dict[str, str]) -> str:
-    """What a person wants to know after a tick that did something, and what to type next."""
-    shown = {"ingested": ingested, **lines}
-    champion = _champion(product)
-    if champion:
-        scores = champion["scores"]
-        shown["score"] = (
-            f"F1 {scores['f1']:.3f} on {scores['rows']:,} {scores['on']} "
-            f"(always answering 'leaves': {scores['constant_f1']:.3f})"
-        )
-    shown["production"] = champion["version"] if champion else "nothing yet"
-    if decision:
-        shown["decided"] = f"{decision['action']}: {decision['reason']}"
-    shown["next"] = (
-        "make serve (the app), python cron.py --install (every ten minutes)"
-        if champion
-        else f"more data in {product.source}, or python fullprocess.py --force"
-    )
-    order = ("ingested", "decided", "production", "score", "clients", "diagnosed", "report", "next")
-    text = "\n".join([f"\n{product.name}", *(f"  {key:<11} {shown[key]}" for key in order if key in shown), ""])
-    return text.replace(f"{product.config_path.parent}/", "")
-
-
-def headline(product: Product, record: Record, decision: dict[str, Any] | None, refreshed: bool) -> str:
-    """The last line: what happened, in one sentence."""
-    version = releases.current_version(product)
-    production = f"{version} in production" if version else "nothing in production"
-    if not record.data_hash:
-        return f"no data yet; put a file into {product.source}"
-    if decision:
-        return f"{decision['action']}; {production}: {decision['reason']}"
-    return f"{'brought up to date' if refreshed else 'nothing new'}; {production}"
+def _newest_is_scored(product: Product) -> bool:
+    versions = releases.versions(product)
+    return bool(versions) and releases.read_manifest(product.models / versions[-1])["scores"] is not None
 
 
 # ---- the run ---------------------------------------------------------------------------------------------------------
@@ -275,14 +242,11 @@ def main(arguments: list[str]) -> int:
     products = _products(path) if path else []
     inputs = _inputs(products)
     before = idle.look(inputs)
-    code = stage.main(tick, stage.argument("--force", action="store_true", help=FORCE_HELP), argv=arguments)
+    code = stage.main(tick, stage.argument("--force", **FORCE), argv=arguments)
     if path and code == stage.DONE and not any(_pending(product) for product in products):
         runs = {product.name: str(product.logs / "runs.jsonl") for product in products}
         idle.remember(path, runs, inputs + _outputs(products), before, inputs)
     return code
-
-
-FORCE_HELP = "train on what is ingested and deploy the model whatever the verdict on it is"
 
 
 def _products(path: str) -> list[Product]:

@@ -6,18 +6,18 @@ A file that cannot be used is set aside with its reason and the others go on; ro
     python ingestion.py --describe FILE [--id COLUMN] [--target COLUMN] [--positive LABEL]
 """
 
-import concurrent.futures
+import argparse
 import csv
 import io
 import logging
-import os
 import re
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from churn import content, dataset, describe, exports, parts, recount, sources, stage, storage
+from churn import arrivals, dataset, exports, parts, sources, stage, storage
+from churn.arrivals import Arrival
 from churn.config import Product
 from churn.dataset import INGESTED, QUARANTINED, Drop, Record
 from churn.errors import ChangingError, DropError, QuarantineError, shown
@@ -26,22 +26,9 @@ from churn.sources import Candidate
 if TYPE_CHECKING:
     import duckdb
 
-    from churn.reading import Reading, Reject
+    from churn.reading import Reject
 
 logger = logging.getLogger(__name__)
-
-TABLE = "incoming"
-
-
-@dataclass(frozen=True)
-class Looked:
-    """What came of opening a candidate: its content and reading, or why it cannot be used."""
-
-    candidate: Candidate
-    sha256: str | None = None
-    reading: "Reading | None" = None
-    error: DropError | None = None
-    seconds: float = 0.0
 
 
 def ingest(product: Product) -> str:
@@ -55,14 +42,15 @@ def ingest(product: Product) -> str:
     source = sources.SOURCES[product.settings.source](product.source)
     candidates = dataset.unknown(record, source.list())
     complete, growing = sources.settled(source, candidates, product.settings.settle_seconds)
+    parts.sweep(product, record)
     if complete or exports.behind(product, record):
-        parts.sweep(product, record)
         with dataset.connect(product, product.ingested / f"{storage.TEMPORARY}spill") as connection:
             if complete:
                 record = parts.with_current_hashes(connection, product, record)
                 record, late = _ingest_all(connection, product, record, source, complete)
                 growing += late
-            exports.export(connection, product, record)
+            if record.ingested:
+                exports.export(connection, product, record)
         if _new(before, record):
             seconds = round(time.perf_counter() - began, 3)
             record = replace(record, seconds=seconds, ingested_at=stage.utc_now())
@@ -73,6 +61,24 @@ def ingest(product: Product) -> str:
     return _result(before, record, growing)
 
 
+def verify(product: Product) -> str:
+    """Recount the files and the stored rows; what was found.
+
+    Raises:
+        DataError: something differs from the record.
+    """
+    from churn import recount
+
+    return recount.verify(product)
+
+
+def describe(options: argparse.Namespace) -> str:
+    """The product block for a CSV, as it stands in config.json's `products`."""
+    from churn import describe
+
+    return describe.main(options)
+
+
 def _ingest_all(
     connection: "duckdb.DuckDBPyConnection",
     product: Product,
@@ -80,88 +86,50 @@ def _ingest_all(
     source: sources.Folder,
     candidates: list[Candidate],
 ) -> tuple[Record, list[str]]:
-    """Ingest candidates in order, each committed by itself; the record, and the names of those that changed meanwhile.
-
-    While one drop is compared and stored, the next one is read: reading keeps one core busy, and there are two.
-    """
-    cursors = [connection.cursor(), connection.cursor()]
+    """Ingest candidates in order, each committed by itself; the record, and the names of those that changed since."""
     changing = []
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
 
-        def look(index: int) -> "concurrent.futures.Future[Looked]":
-            known = frozenset(drop.sha256 for drop in record.ingested)
-            return pool.submit(_look, cursors[index % 2], product, source, candidates[index], known)
+    def known() -> frozenset[str | None]:
+        return frozenset(drop.sha256 for drop in record.ingested)
 
-        ahead = look(0)
-        for index, candidate in enumerate(candidates):
-            looked = _wait(ahead, cursors[index % 2], f"{index + 1} of {len(candidates)}: {shown(candidate.name)}")
-            if index + 1 < len(candidates):
-                ahead = look(index + 1)
-            if isinstance(looked.error, ChangingError):
-                changing.append(candidate.name)
+    for cursor, group in arrivals.read(connection, product, source, candidates, known):
+        incoming = parts.Incoming(cursor, product, record, [arrival.table for arrival in group if arrival.usable])
+        for arrival in group:
+            if isinstance(arrival.error, ChangingError):
+                changing.append(arrival.candidate.name)
             else:
-                record = _keep(cursors[index % 2], product, record, looked)
+                record = _keep(incoming, product, record, arrival)
     return record, changing
 
 
-def _look(
-    cursor: "duckdb.DuckDBPyConnection",
-    product: Product,
-    source: sources.Folder,
-    candidate: Candidate,
-    known: frozenset[str | None],
-) -> Looked:
-    """Open a candidate, hash it and, when its content is not known, read it into the cursor's table."""
-    from churn import reading
-
-    began = time.perf_counter()
-    sha256 = None
-    try:
-        descriptor = source.open(candidate.name)
-        try:
-            found = content.examine(descriptor, candidate.name)
-            sha256 = found.sha256
-            if found.look != candidate:
-                raise ChangingError(candidate.name, "it changed since it was listed")
-            if sha256 in known:
-                return Looked(candidate, sha256)
-            limit = product.settings.max_rejected
-            result = reading.read(cursor, found, product.columns, TABLE, max_rejected=limit)
-        finally:
-            os.close(descriptor)
-    except DropError as error:
-        return Looked(candidate, sha256, getattr(error, "reading", None), error, time.perf_counter() - began)
-    return Looked(candidate, sha256, result, None, time.perf_counter() - began)
-
-
-def _keep(cursor: "duckdb.DuckDBPyConnection", product: Product, record: Record, looked: Looked) -> Record:
+def _keep(incoming: parts.Incoming, product: Product, record: Record, arrival: Arrival) -> Record:
     """Commit what became of a candidate: a new drop, another file of a known one, or one that is set aside."""
-    candidate = looked.candidate
+    candidate = arrival.candidate
     number = 1 + max((drop.number for drop in record.drops), default=0)
     # A file that was set aside and has come again is judged anew.
     others = [drop for drop in record.drops if drop.status == INGESTED or drop.name != candidate.name]
-    twin = next((d for d in others if d.status == INGESTED and d.sha256 == looked.sha256), None)
-    if twin and looked.sha256:
+    twin = next((d for d in others if d.status == INGESTED and d.sha256 == arrival.sha256), None)
+    if twin and arrival.sha256:
         logger.info("%s: %s holds what %s held", product.name, shown(candidate.name), shown(twin.name))
         return replace(record, drops=tuple(_seen_again(d, candidate) if d is twin else d for d in others))
-    drop = Drop(number, candidate.name, QUARANTINED, looked.sha256, candidate, ingested_at=stage.utc_now())
-    rejects = looked.reading.rejects if looked.reading else ()
-    if looked.error:
-        drop = replace(drop, reason=looked.error.reason, line=looked.error.line)
-        logger.warning("%s: set aside: %s", product.name, looked.error)
+    drop = Drop(number, candidate.name, QUARANTINED, arrival.sha256, candidate, ingested_at=stage.utc_now())
+    rejects = arrival.reading.rejects if arrival.reading else ()
+    if arrival.error:
+        drop = replace(drop, reason=arrival.error.reason, line=arrival.error.line)
+        logger.warning("%s: set aside: %s", product.name, arrival.error)
     else:
-        drop = _store(cursor, product, record, drop, looked)
-    _save_rejects(product, drop, rejects, looked.reading.rejected if looked.reading else 0)
+        drop = _store(incoming, product, drop, arrival)
+    _save_rejects(product, drop, rejects, arrival.reading.rejected if arrival.reading else 0)
     record = replace(record, drops=(*others, drop))
     dataset.save_record(product, record)
     return record
 
 
-def _store(cursor: "duckdb.DuckDBPyConnection", product: Product, record: Record, drop: Drop, looked: Looked) -> Drop:
+def _store(incoming: parts.Incoming, product: Product, drop: Drop, arrival: Arrival) -> Drop:
     """Add what was read to the parts; the drop with its counts."""
     began = time.perf_counter()
-    result = looked.reading
-    added = parts.add(cursor, product, record, drop, TABLE)
+    result = arrival.reading
+    added = incoming.add(drop, arrival.table)
     drop = replace(
         drop,
         status=INGESTED,
@@ -172,7 +140,7 @@ def _store(cursor: "duckdb.DuckDBPyConnection", product: Product, record: Record
         rejected=result.rejected,
         superseded=added.superseded,
         extra=result.extra,
-        seconds=round(looked.seconds + time.perf_counter() - began, 3),
+        seconds=round(arrival.seconds + time.perf_counter() - began, 3),
     )
     logger.info("%s: %s: %s", product.name, shown(drop.name), _counts([drop]))
     return drop
@@ -189,7 +157,7 @@ def _save_rejects(product: Product, drop: Drop, rejects: "tuple[Reject, ...]", c
     safe = re.sub(r"[^A-Za-z0-9._-]", "_", shown(drop.name).removesuffix(".csv"))[:100]
     if f"{safe}.csv" != drop.name:
         safe += f"-{(drop.sha256 or '')[:8]}"
-    path = product.ingested / "rejects" / f"{safe}.csv"
+    path = product.ingested / parts.REJECTS / f"{safe}.csv"
     if not rejects:
         path.unlink(missing_ok=True)
         return
@@ -247,26 +215,14 @@ def _plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def _wait(future: "concurrent.futures.Future[Looked]", cursor: "duckdb.DuckDBPyConnection", what: str) -> Looked:
-    """Wait for a reading; a person who watches sees how far it is."""
-    while sys.stderr.isatty():
-        try:
-            return future.result(timeout=0.5)
-        except concurrent.futures.TimeoutError:
-            share = cursor.query_progress()
-            sys.stderr.write(f"\r{what} {f'{share:.0f}%' if share >= 0 else ''}\x1b[K\r")
-            sys.stderr.flush()
-    return future.result()
-
-
 if __name__ == "__main__":
     sys.exit(
         stage.main(
             ingest,
-            stage.view("--verify", recount.verify, action="store_true", help="recount the files and the stored rows"),
-            stage.command("--describe", describe.main, metavar="FILE", help="print a product block for a CSV"),
-            stage.command("--id", describe.main, metavar="COLUMN", help="with --describe: who a row is about"),
-            stage.command("--target", describe.main, metavar="COLUMN", help="with --describe: whether they left"),
-            stage.command("--positive", describe.main, metavar="LABEL", help="with --describe: the label for: left"),
+            stage.view("--verify", verify, action="store_true", help="recount the files and the stored rows"),
+            stage.command("--describe", describe, metavar="FILE", help="print a product block for a CSV"),
+            stage.command("--id", describe, metavar="COLUMN", help="with --describe: who a row is about"),
+            stage.command("--target", describe, metavar="COLUMN", help="with --describe: whether they left"),
+            stage.command("--positive", describe, metavar="LABEL", help="with --describe: the label for: left"),
         )
     )

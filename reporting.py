@@ -13,7 +13,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from churn import charts, dataset, estimators, heldout, measures, releases, report_content, report_pdf, stage, storage
+from churn import (
+    charts,
+    dataset,
+    decisions,
+    estimators,
+    heldout,
+    measures,
+    releases,
+    report_content,
+    report_pdf,
+    stage,
+    storage,
+)
 from churn import statistics as stored
 from churn.columns import Columns
 from churn.config import Product
@@ -27,7 +39,6 @@ logger = logging.getLogger(__name__)
 CLIENTS = "clients.csv"
 TOP_CLIENTS = 10
 TOP_COLUMNS = 3  # of the clients' columns, the ones that say most to the model
-DECISIONS = "decisions.jsonl"
 
 
 def report(product: Product) -> str:
@@ -72,9 +83,9 @@ def gather(product: Product) -> Facts:
         release=release,
         left=left,
         risk=risk,
-        why_no_curves=note,
+        curves_note=note,
         releases=_releases(product),
-        decisions=storage.read_lines(product.models / DECISIONS),
+        decisions=decisions.read(product),
         drops=record.drops,
         period=f", observed from {period[0]} to {period[1]}" if all(period) else "",
         stored_rows=rows,

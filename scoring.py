@@ -14,8 +14,8 @@ import pandas as pd
 
 from churn import dataset, estimators, measures, releases, splits, stage, storage
 from churn.config import Product
-from churn.errors import NoRelease
-from churn.heldout import held_out_rows, labels
+from churn.errors import DataError, NoRelease
+from churn.heldout import CLIENT_ROWS, held_out_rows, labels, test_hash
 
 logger = logging.getLogger(__name__)
 
@@ -37,9 +37,8 @@ def score_version(product: Product, version: str | None = None) -> str:
     folder = releases.folder_of(product, version)
     release = releases.load(folder)
     frame, origin = held_out_rows(product)
-    found = measures.scores(labels(frame, product), estimators.risks(release.model, frame), release.threshold) | {
-        "on": origin
-    }
+    found = measures.scores(labels(frame, product), estimators.risks(release.model, frame), release.threshold)
+    found["on"] = origin
     if release.manifest["verdict"] is None:
         releases.write_scores(folder, found)
     elif release.manifest["scores"] != found:
@@ -65,9 +64,14 @@ def compare(product: Product, challenger: str, champion: dict[str, Any] | None) 
     Args:
         challenger: a version in models.
         champion: the manifest of the release in production; None compares with the constant guess.
+
+    Raises:
+        DataError: there is no such row.
     """
     release = releases.load(releases.folder_of(product, challenger))
     rows = _comparison_rows(product, champion)
+    if not len(rows):
+        raise DataError(f"no row to compare {challenger} on that {champion['version']} has not trained on")
     ours = measures.Scored(estimators.risks(release.model, rows), release.threshold)
     if champion:
         deployed = releases.load(releases.current(product))
@@ -89,15 +93,23 @@ def compare(product: Product, challenger: str, champion: dict[str, Any] | None) 
 
 def _comparison_rows(product: Product, champion: dict[str, Any] | None) -> pd.DataFrame:
     """The held-out clients' rows of the drops after the champion's, if they can decide; else the held-out rows."""
-    if champion:
-        new = dataset.frame(product, since=champion["data"]["drops"])
-        # Shares are nested: the smaller one holds clients that neither of the two trained on.
-        share = min(product.settings.test_share, champion["test_share"])
-        fresh = new[splits.held_out(splits.groups(new, product.columns), share)]
-        left = labels(fresh, product).sum()
-        if min(left, len(fresh) - left) >= product.settings.promotion.min_class_rows:
-            return fresh
-    return held_out_rows(product)[0]
+    if not champion:
+        return held_out_rows(product)[0]
+    new = dataset.frame(product, since=champion["data"]["drops"])
+    # Shares are nested: the smaller one holds clients that neither of the two trained on.
+    share = min(product.settings.test_share, champion["test_share"])
+    fresh = new[splits.held_out(splits.groups(new, product.columns), share)]
+    left = labels(fresh, product).sum()
+    if min(left, len(fresh) - left) >= product.settings.promotion.min_class_rows:
+        return fresh
+    rows, origin = held_out_rows(product)
+    own = splits.groups(rows, product.columns)
+    if origin == CLIENT_ROWS:
+        return rows[splits.held_out(own, share)]
+    if champion["data"]["test_files"] != test_hash(product):
+        # The champion may have trained on clients who stand in today's test files only.
+        rows = rows[~np.isin(own, splits.groups(dataset.frame(product), product.columns))]
+    return rows
 
 
 def score_clients(product: Product) -> str:
@@ -108,12 +120,12 @@ def score_clients(product: Product) -> str:
         return "no clients scored: nothing is in production"
     clients = current_clients(product)
     columns = product.columns
-    table = clients[[*columns.keys, *columns.features]].copy()
-    table.insert(0, "model_version", release.version)
-    table.insert(0, "risk", estimators.risks(release.model, clients))
+    shown = clients[[*columns.keys, *columns.features]].astype(dict.fromkeys(columns.integer, "Int64"))
     # A stable sort: equal risks stay in the order of the data, so that equal inputs give an equal list.
-    table = table.sort_values("risk", ascending=False, kind="stable")
-    table.insert(0, "rank", np.arange(1, len(table) + 1))
+    risk = pd.Series(estimators.risks(release.model, clients), name="risk", dtype=float)
+    risk = risk.sort_values(ascending=False, kind="stable")
+    head = pd.DataFrame({"rank": np.arange(1, len(risk) + 1), "risk": risk, "model_version": release.version})
+    table = pd.concat([head, shown.loc[risk.index]], axis=1)
     with storage.replacing(product.reports / CLIENTS) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n")
     return f"{len(table):,} clients scored by {release.version}: {product.reports / CLIENTS}"

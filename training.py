@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from churn import dataset, estimators, measures, releases, splits, stage, storage
+from churn import dataset, estimators, heldout, measures, releases, splits, stage, storage
 from churn.config import Product
+from churn.dataset import Record
 from churn.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -58,14 +59,7 @@ def train(product: Product) -> str:
         "threshold": threshold,
         "seed": product.settings.seed,
         "test_share": product.settings.test_share,
-        "data": {
-            "hash": record.data_hash,
-            "drops": record.last_number,
-            "rows": len(frame) + sum(left_out.values()),
-            "train_rows": len(frame),
-            **left_out,
-            "positive_rate": float(left.mean()),
-        },
+        "data": _data(product, record, left, left_out),
         "packages": {"python": sys.version.split()[0], **{p: importlib.metadata.version(p) for p in PACKAGES}},
         "importance": estimators.importance(model),
         "files": {},
@@ -77,6 +71,19 @@ def train(product: Product) -> str:
         f"version {manifest['version']}: {product.settings.model} on {len(frame):,} rows "
         f"({left.mean():.1%} left) in {seconds:.1f} s; next: python scoring.py --product {product.name}"
     )
+
+
+def _data(product: Product, record: Record, left: np.ndarray, left_out: dict[str, int]) -> dict[str, Any]:
+    """What a manifest says of the rows behind a model."""
+    return {
+        "hash": record.data_hash,
+        "drops": record.last_number,
+        "rows": len(left) + sum(left_out.values()),
+        "train_rows": len(left),
+        **left_out,
+        "test_files": heldout.test_hash(product),
+        "positive_rate": float(left.mean()),
+    }
 
 
 def training_rows(product: Product) -> tuple[pd.DataFrame, dict[str, int]]:
@@ -91,13 +98,14 @@ def training_rows(product: Product) -> tuple[pd.DataFrame, dict[str, int]]:
 
 
 def recipe(product: Product) -> str:
-    """A hash of all that the config says about the model: with the same data it gives the same model."""
+    """A hash of all that the config and the test files say about the model: with the same data, the same model."""
     said = {
         "columns": asdict(product.columns),
         "model": product.settings.model,
         "seed": product.settings.seed,
         "threads": product.settings.threads,
         "test_share": product.settings.test_share,
+        "test_files": heldout.test_hash(product),
     }
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 

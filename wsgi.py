@@ -2,13 +2,12 @@
 
 import contextlib
 import logging
-import time
 from pathlib import Path
 
 from gunicorn.errors import AppImportError
 
 from app import create_app, default_config
-from churn import idle, storage
+from churn import idle, stage, storage
 from churn.errors import ConfigError, ReleaseError
 
 
@@ -27,12 +26,10 @@ class LogFile(logging.Handler):
 
 
 def set_up_logging() -> None:
-    """Times in UTC, as in every log of this system."""
-    formatter = logging.Formatter("%(asctime)sZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
-    formatter.converter = time.gmtime
+    """Log to stderr and to the file."""
     log_file = LogFile(Path(idle.logs_beside(str(default_config().resolve()))) / "app.txt")
     for handler in (logging.StreamHandler(), log_file):
-        handler.setFormatter(formatter)
+        handler.setFormatter(stage.formatter())
         logging.getLogger().addHandler(handler)
     logging.getLogger().setLevel(logging.INFO)
 

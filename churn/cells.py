@@ -14,6 +14,7 @@ from churn.errors import ConfigError
 
 # Columns of the tables made here; a product's columns cannot be named so.
 RESERVED = ("fault", "row_hash", "key_hash", "drop_number", "file_row_number", "rowid")
+OWN = "__churn_"  # so start the names of what is needed on the way
 
 # DuckDB 2.0 guesses nothing when told everything; with parallel=true quoted line breaks multiplied the rows.
 OPTIONS = (
@@ -35,11 +36,17 @@ REASONS = {
 
 @dataclass(frozen=True)
 class Cell:
-    """One column in SQL: its value, a quick test that it is sound (None: always), and (test, fault) pairs in order."""
+    """One column in SQL: its value, a quick test that it is sound (None: always), and (test, fault) pairs in order.
+
+    `fast` and `slow` are what a value may be made from, one after the other: a regular expression is compiled
+    wherever it stands, which costs more than a small file does, so that each has to stand in one place.
+    """
 
     value: str
     sound: str | None = None
     faults: tuple[tuple[str, int], ...] = ()
+    fast: str | None = None
+    slow: str | None = None
 
 
 def quoted(column: str) -> str:
@@ -73,7 +80,7 @@ def check_names(columns: Columns) -> None:
     """
     seen: dict[str, str] = {}
     for column in columns.stored:
-        if column.lower() in RESERVED:
+        if column.lower() in RESERVED or column.lower().startswith(OWN):
             raise ConfigError(f"the column name {column!r} is taken by this system; rename it in the data and config")
         if column.lower() in seen:
             raise ConfigError(f"the columns {seen[column.lower()]!r} and {column!r} differ in case alone; rename one")
@@ -90,22 +97,27 @@ def load_statement(
         places: the field at which each column stands; one that is not there is missing throughout.
         labelled: a row without a known label is at fault.
     """
-    values, sound, faults = [], [], []
+    values, fast, slow, sound, faults = [], [], [], [], []
     for number, column in enumerate(columns.stored):
         if column not in places:
             values.append(f"NULL::{sql_type(column, columns)} AS {quoted(column)}")
             continue
-        cell = _cell(column, f"c{places[column]}", columns, labelled)
+        cell = _cell(column, places[column], columns, labelled)
         values.append(f"{cell.value} AS {quoted(column)}")
+        fast += [f"{cell.fast} AS {OWN}fast{places[column]}"] if cell.fast else []
+        slow += [f"{cell.slow} AS {OWN}slow{places[column]}"] if cell.slow else []
         sound += [cell.sound] if cell.sound else []
         faults += [f"WHEN {test} THEN {number * 8 + fault}" for test, fault in cell.faults]
     fault = f"CASE WHEN {' AND '.join(sound) or 'true'} THEN 0 {' '.join(faults)} ELSE 0 END::INTEGER AS fault"
-    cells = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(width))
-    used = [f"c{i}" for i in sorted(places.values())]
+    cells = ", ".join(f"'{OWN}cell{i}': 'VARCHAR'" for i in range(width))
     hashed = [f"{expression} AS {name}" for name, expression in hashes(columns).items()]
     return (
-        f"CREATE TEMP TABLE {table} AS WITH typed AS (SELECT {', '.join(used + values)} "
-        f"FROM read_csv({text(path)}, columns={{{cells}}}, {OPTIONS})) "
+        f"CREATE TEMP TABLE {table} AS WITH "
+        f"cells AS (SELECT {', '.join(f'{OWN}cell{i}' for i in sorted(places.values()))} "
+        f"FROM read_csv({text(path)}, columns={{{cells}}}, {OPTIONS})), "
+        f"fast AS (SELECT {', '.join(['*', *fast])} FROM cells), "
+        f"slow AS (SELECT {', '.join(['*', *slow])} FROM fast), "
+        f"typed AS (SELECT {', '.join(['*', *values])} FROM slow) "
         f"SELECT {', '.join([*map(quoted, columns.stored), fault, *hashed])} FROM typed"
     )
 
@@ -118,13 +130,14 @@ def reason(fault: int, columns: Columns) -> tuple[str, str]:
     return columns.stored[number], REASONS[kind]
 
 
-def _cell(column: str, cell: str, columns: Columns, labelled: bool) -> Cell:
-    trimmed, name = f"trim({cell}, {text(BLANKS)})", quoted(column)
+def _cell(column: str, place: int, columns: Columns, labelled: bool) -> Cell:
+    cell, name = f"{OWN}cell{place}", quoted(column)
+    trimmed = f"trim({cell}, {text(BLANKS)})"
     # Nearly every text sorts after '!', which no blank one does: a cheap look before the costly trim.
     blank = f"({cell} IS NULL OR ({cell} < '!' AND {trimmed} = ''))"
     kept = f"CASE WHEN {cell} < '!' AND {trimmed} = '' THEN NULL ELSE {cell} END"
     if column in columns.numbers:
-        return _number(cell, trimmed, blank, name, whole=column in columns.integer)
+        return _number(place, trimmed, blank, name, whole=column in columns.integer)
     if column == columns.target:
         labels = f"({text(columns.positive)}, {text(columns.negative)})"
         value = f"CASE WHEN {cell} IN {labels} THEN {cell} WHEN {trimmed} IN {labels} THEN {trimmed} END"
@@ -141,23 +154,28 @@ def _cell(column: str, cell: str, columns: Columns, labelled: bool) -> Cell:
     return Cell(kept)
 
 
-def _number(cell: str, trimmed: str, blank: str, name: str, *, whole: bool) -> Cell:
-    pattern = text(NUMBER)
-    double = (
-        f"(CASE WHEN regexp_full_match({cell}, {pattern}) THEN try_cast({cell} AS DOUBLE) "
-        f"WHEN regexp_full_match({trimmed}, {pattern}) THEN try_cast({trimmed} AS DOUBLE) END)"
-    )
-    faults = (
-        (f"NOT {blank} AND NOT regexp_full_match({trimmed}, {pattern})", NO_NUMBER),
-        (f"NOT {blank} AND NOT coalesce(isfinite({double}), false)", NOT_FINITE),
+def _number(place: int, trimmed: str, blank: str, name: str, *, whole: bool) -> Cell:
+    cell, fast, slow = (f"{OWN}{kind}{place}" for kind in ("cell", "fast", "slow"))
+    plain, kind = ("[+-]?[0-9]{1,15}", "BIGINT") if whole else (NUMBER, "DOUBLE")
+    first = f"CASE WHEN regexp_full_match({cell}, {text(plain)}) THEN try_cast({cell} AS {kind}) END"
+    # For what is padded, or whole and written as 1.0 or 1e3.
+    second = (
+        f"CASE WHEN {fast} IS NULL AND {cell} IS NOT NULL THEN "
+        f"CASE WHEN regexp_full_match({trimmed}, {text(NUMBER)}) THEN try_cast({trimmed} AS DOUBLE) END END"
     )
     if not whole:
-        return Cell(double, f"isfinite({name})", faults)
+        value = f"coalesce({fast}, {slow})"
+        faults = ((f"{name} IS NULL AND NOT {blank}", NO_NUMBER), (f"NOT isfinite({name})", NOT_FINITE))
+        return Cell(value, f"isfinite({name})", faults, first, second)
     value = (
-        f"CASE WHEN regexp_full_match({cell}, '[+-]?[0-9]{{1,15}}') THEN try_cast({cell} AS BIGINT) "
-        f"WHEN abs({double}) <= {LARGEST_WHOLE} AND trunc({double}) = {double} THEN {double}::BIGINT END"
+        f"coalesce({fast}, CASE WHEN abs({slow}) <= {LARGEST_WHOLE} AND trunc({slow}) = {slow} THEN {slow}::BIGINT END)"
     )
-    return Cell(value, f"{name} IS NOT NULL", (*faults, (f"NOT {blank} AND {name} IS NULL", NOT_WHOLE)))
+    faults = (
+        (f"{name} IS NULL AND {slow} IS NULL AND NOT {blank}", NO_NUMBER),
+        (f"{name} IS NULL AND NOT isfinite({slow})", NOT_FINITE),
+        (f"{name} IS NULL AND NOT {blank}", NOT_WHOLE),
+    )
+    return Cell(value, f"{name} IS NOT NULL", faults, first, second)
 
 
 def parquet(paths: list[Path]) -> str:

@@ -176,7 +176,8 @@ def gain(left: np.ndarray, risk: np.ndarray, threshold: float) -> Picture:
         axes.plot([listed, listed, 0], [0, reached, reached], color=ORANGE, linewidth=0.8)
         axes.plot(listed, reached, "o", color=ORANGE, markersize=4.5, clip_on=False)
         axes.annotate("perfect", (rate, 1), (5, -9), textcoords="offset points", color=GREEN)
-        axes.annotate("random", (0.3, 0.3), (6, -9), textcoords="offset points", color=MUTED)
+        aside = 0.68 if listed < 0.5 else 0.25  # away from the line of the list
+        axes.annotate("random", (aside, aside), (6, -9), textcoords="offset points", color=MUTED)
         said = f"the list: {listed:.0%} called,\n{reached:.0%} of leavers found"
         behind = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
         axes.text(0.97, 0.06, said, ha="right", color=ORANGE, bbox=behind)

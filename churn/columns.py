@@ -69,11 +69,13 @@ def number(value: Any, column: str, *, whole: bool = False) -> float:
             return math.nan
         if not _NUMBER.fullmatch(text):
             raise DataError(f"{column}: {_shown(value)} is not a number")
-        value = float(text)
+        exact: int | float = float(text)
     elif isinstance(value, bool) or not isinstance(value, int | float):
         raise DataError(f"{column}: {_shown(value)} is not a number")
+    else:
+        exact = value
     try:
-        result = float(value)
+        result = float(exact)
     except OverflowError:
         result = math.inf
     if not math.isfinite(result):

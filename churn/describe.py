@@ -67,7 +67,7 @@ def main(options: argparse.Namespace) -> str:
         raise ChurnError("--id, --target and --positive go with --describe FILE")
     path = Path(options.describe)
     name = re.sub(r"[^a-z0-9_-]+", "-", path.stem.lower()).strip("-_") or "product"
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         found = content.examine(descriptor, path.name)
         if found.fault:

@@ -35,7 +35,7 @@ def drifted(policy: str, new: dict[str, Any] | None, deployed_f1: float) -> Verd
     if policy == "raw":
         return Verdict(numbers["raw_rule"], f"{compared}, {below}", numbers)
     trains = policy == "always"
-    return Verdict(trains, f"{compared}, {below}; policy {policy} {'trains' if trains else 'never trains'}", numbers)
+    return Verdict(trains, f"{compared}, {below}; the policy is to train {policy}", numbers)
 
 
 def promoted(

@@ -189,7 +189,7 @@ def risks_of_rows(model: Pipeline, rows: Sequence[Mapping[str, Any]], columns: C
     """The same for plain rows.
 
     Raises:
-        DataError: a row breaks the column contract; the message names the row and the column.
+        DataError: a row breaks the column contract; the message names the column.
     """
     return _probabilities(model, model.named_steps["encoder"].transform_rows(rows, columns))
 

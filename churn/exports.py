@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from churn import cells, dataset, storage
 from churn.config import Product
 from churn.dataset import Record
-from churn.errors import shown
 
 if TYPE_CHECKING:
     import duckdb
@@ -26,7 +25,11 @@ def behind(product: Product, record: Record) -> bool:
     if not record.ingested:
         return False
     names = product.ingested / NAMES
-    return _through(product, record) != record.last_number or not names.is_file() or names.read_text() != _names(record)
+    return (
+        _through(product, record) != record.last_number
+        or not names.is_file()
+        or names.read_text(encoding="utf-8") != _names(record)
+    )
 
 
 def export(connection: "duckdb.DuckDBPyConnection", product: Product, record: Record) -> None:
@@ -67,7 +70,7 @@ def _through(product: Product, record: Record) -> int | None:
 
 
 def _names(record: Record) -> str:
-    return "".join(f"{shown(name)}\n" for name in record.names)
+    return "".join(f"{name}\n" for name in record.names)
 
 
 def _copy(connection: "duckdb.DuckDBPyConnection", product: Product, record: Record, since: int, path: str) -> None:

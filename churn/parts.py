@@ -6,6 +6,7 @@ newest drop wins: the rows it supersedes are listed in a file beside its part, a
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-WRITTEN = "(FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2)"
+REJECTS = "rejects"
+# A dictionary of many values costs time and saves nothing on hashes and numbers.
+WRITTEN = "(FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2, DICTIONARY_SIZE_LIMIT 5000)"
 
 
 @dataclass(frozen=True)
@@ -37,85 +40,85 @@ def folder(product: Product) -> Path:
     return product.ingested / dataset.PARTS
 
 
-def add(connection: "duckdb.DuckDBPyConnection", product: Product, record: Record, drop: Drop, table: str) -> Added:
-    """Write the rows of a table as the part of a drop, less those that are stored already.
+class Incoming:
+    """The tables of a few drops that came together, and what is stored of their rows: one look at all the hashes.
 
-    Nothing of it exists until the caller commits a record that lists it.
+    Nothing that `add` writes exists until the caller commits a record that lists it.
     """
-    folder(product).mkdir(parents=True, exist_ok=True)
-    columns = product.columns
-    if columns.as_of:
-        duplicate, superseded = _supersede(connection, product, record, drop, table)
-    else:
-        duplicate, superseded = _drop_duplicates(connection, product, record, table), 0
-    accepted = _one(connection, f"SELECT count(*) FROM {table}")
-    part = f"{drop.stem}.parquet" if accepted else None
-    if part:
-        kept = [*map(cells.quoted, columns.stored), f"{drop.number}::INTEGER AS drop_number", *cells.hashes(columns)]
-        _write(connection, f"SELECT {', '.join(kept)} FROM {table}", folder(product) / part)
-    storage.sync_folder(folder(product))
-    return Added(part, accepted, duplicate, superseded)
 
+    def __init__(
+        self, connection: "duckdb.DuckDBPyConnection", product: Product, record: Record, tables: Sequence[str]
+    ) -> None:
+        self.connection, self.product, self.columns = connection, product, product.columns
+        self.tables = list(tables)
+        folder(product).mkdir(parents=True, exist_ok=True)
+        kept, by = ("row_hash", "row_hash")
+        if self.columns.as_of:
+            kept, by = ("drop_number, file_row_number AS position, row_hash, key_hash", "key_hash")
+        incoming = " UNION ALL ".join(f"SELECT {by} FROM {table}" for table in tables) or "SELECT 0::UBIGINT"
+        rows = dataset.rows(product, record, ordered=False)
+        self._make("stored", f"SELECT {kept} FROM {rows} WHERE {by} IN ({incoming})")
 
-def _drop_duplicates(connection: "duckdb.DuckDBPyConnection", product: Product, record: Record, table: str) -> int:
-    """Delete from a table what is stored and, of equal rows in it, all but the first; how many it deleted."""
-    stored = dataset.rows(product, record)
-    known = _make(
-        connection,
-        "known",
-        f"SELECT DISTINCT row_hash FROM {stored} WHERE row_hash IN (SELECT row_hash FROM {table})",
-    )
-    repeated = _make(
-        connection,
-        "repeated",
-        f"SELECT row_hash, min(rowid) AS first FROM {table} GROUP BY row_hash HAVING count(*) > 1",
-    )
-    deleted = 0
-    if known:
-        deleted += _one(connection, f"DELETE FROM {table} WHERE row_hash IN (SELECT row_hash FROM known)")
-    if repeated:
-        deleted += _one(
-            connection,
-            f"DELETE FROM {table} WHERE rowid IN (SELECT t.rowid FROM {table} AS t JOIN repeated USING (row_hash) "
-            "WHERE t.rowid <> first)",
+    def add(self, drop: Drop, table: str) -> Added:
+        """Write the rows of a table as the part of a drop, less those that are stored already; the table is dropped."""
+        duplicate, superseded = self._supersede(drop, table) if self.columns.as_of else (self._deduplicate(table), 0)
+        accepted = self._one(f"SELECT count(*) FROM {table}")
+        part = f"{drop.stem}.parquet" if accepted else None
+        if part:
+            own = [f"{drop.number}::INTEGER AS drop_number", *cells.hashes(self.columns)]
+            query = f"SELECT {', '.join([*map(cells.quoted, self.columns.stored), *own])} FROM {table}"
+            _write(self.connection, query, folder(self.product) / part)
+            storage.sync_folder(folder(self.product))
+        self.tables.remove(table)
+        if self.tables and not self.columns.as_of:
+            self._one(f"INSERT INTO stored SELECT row_hash FROM {table}")
+        self.connection.execute(f"DROP TABLE {table}")
+        return Added(part, accepted, duplicate, superseded)
+
+    def _deduplicate(self, table: str) -> int:
+        """Delete from a table what is stored and, of equal rows in it, all but the first; how many it deleted."""
+        deleted = self._one(f"DELETE FROM {table} WHERE row_hash IN (SELECT row_hash FROM stored)")
+        repeated = f"SELECT row_hash, min(rowid) AS first FROM {table} GROUP BY row_hash HAVING count(*) > 1"
+        if self._make("repeated", repeated):
+            deleted += self._one(
+                f"DELETE FROM {table} WHERE rowid IN (SELECT t.rowid FROM {table} AS t "
+                "JOIN repeated USING (row_hash) WHERE t.rowid <> first)"
+            )
+        return deleted
+
+    def _supersede(self, drop: Drop, table: str) -> tuple[int, int]:
+        """Delete duplicates from a table and list what its rows supersede; how many rows that were, each.
+
+        Only live rows count as stored: a value that comes back after it was superseded is a new row. Of equal rows
+        in the drop the last stays, because of rows with one key the last wins.
+        """
+        self._make("winners", f"SELECT key_hash, arg_max(row_hash, rowid) AS row_hash FROM {table} GROUP BY key_hash")
+        self._make("lasts", f"SELECT max(rowid) AS last FROM {table} GROUP BY row_hash")
+        duplicate = self._one(
+            f"DELETE FROM {table} WHERE row_hash IN (SELECT row_hash FROM stored) "
+            "OR rowid NOT IN (SELECT last FROM lasts)"
         )
-    return deleted
+        self._one(
+            f"INSERT INTO stored SELECT {drop.number}, row_number() OVER (ORDER BY rowid) - 1, row_hash, key_hash "
+            f"FROM {table}"
+        )
+        superseded = self._make(
+            "dead",
+            "SELECT drop_number, position FROM stored JOIN winners USING (key_hash) "
+            "WHERE winners.row_hash <> stored.row_hash",
+        )
+        if superseded:
+            self._one("DELETE FROM stored WHERE (drop_number, position) IN (SELECT (drop_number, position) FROM dead)")
+            rows = "SELECT drop_number::INTEGER AS drop_number, position FROM dead ORDER BY ALL"
+            _write(self.connection, rows, folder(self.product) / f"{drop.stem}.dead.parquet")
+        return duplicate, superseded
 
+    def _make(self, table: str, query: str) -> int:
+        """Make a temporary table of a query's rows; how many there are."""
+        return self._one(f"CREATE OR REPLACE TEMP TABLE {table} AS {query}")
 
-def _supersede(
-    connection: "duckdb.DuckDBPyConnection", product: Product, record: Record, drop: Drop, table: str
-) -> tuple[int, int]:
-    """Delete duplicates from a table and list what its rows supersede; how many rows that were, each.
-
-    Only live rows count as stored: a value that comes back after it was superseded is a new row. Of equal rows in
-    the drop the last stays, because of rows with one key the last wins.
-    """
-    _make(
-        connection,
-        "stored",
-        "SELECT drop_number, file_row_number AS position, row_hash, key_hash "
-        f"FROM {dataset.rows(product, record)} WHERE key_hash IN (SELECT key_hash FROM {table})",
-    )
-    _make(
-        connection, "winners", f"SELECT key_hash, arg_max(row_hash, rowid) AS row_hash FROM {table} GROUP BY key_hash"
-    )
-    _make(connection, "lasts", f"SELECT max(rowid) AS last FROM {table} GROUP BY row_hash")
-    duplicate = _one(
-        connection,
-        f"DELETE FROM {table} WHERE row_hash IN (SELECT row_hash FROM stored) OR rowid NOT IN (SELECT last FROM lasts)",
-    )
-    own = f"SELECT row_hash, key_hash, row_number() OVER (ORDER BY rowid) - 1 AS position FROM {table}"
-    superseded = _make(
-        connection,
-        "dead",
-        "SELECT drop_number, position FROM stored JOIN winners USING (key_hash) "
-        f"WHERE winners.row_hash <> stored.row_hash UNION ALL SELECT {drop.number}, position "
-        f"FROM ({own}) AS own JOIN winners USING (key_hash) WHERE winners.row_hash <> own.row_hash",
-    )
-    if superseded:
-        rows = "SELECT drop_number::INTEGER AS drop_number, position FROM dead ORDER BY ALL"
-        _write(connection, rows, folder(product) / f"{drop.stem}.dead.parquet")
-    return duplicate, superseded
+    def _one(self, statement: str) -> int:
+        return _one(self.connection, statement)
 
 
 def with_current_hashes(connection: "duckdb.DuckDBPyConnection", product: Product, record: Record) -> Record:
@@ -146,21 +149,17 @@ def with_current_hashes(connection: "duckdb.DuckDBPyConnection", product: Produc
 def sweep(product: Product, record: Record) -> None:
     """Remove the files that no record lists: what a killed run left. Only under the lock."""
     storage.sweep(product.ingested)
+    storage.sweep(product.ingested / REJECTS)
     listed = {name for drop in record.drops for name in (drop.part, drop.dead)}
     if folder(product).is_dir():
         for path in folder(product).iterdir():
-            if path.name not in listed:
+            if path.name not in listed and path.is_file():
                 path.unlink()
 
 
 def _write(connection: "duckdb.DuckDBPyConnection", query: str, path: Path) -> None:
     connection.execute(f"COPY ({query}) TO {cells.text(str(path))} {WRITTEN}")
     storage.sync_file(path)
-
-
-def _make(connection: "duckdb.DuckDBPyConnection", table: str, query: str) -> int:
-    """Make a temporary table of a query's rows; how many there are."""
-    return _one(connection, f"CREATE OR REPLACE TEMP TABLE {table} AS {query}")
 
 
 def _one(connection: "duckdb.DuckDBPyConnection", statement: str) -> int:

@@ -113,26 +113,40 @@ def _file(
         )
     if drop.accepted + drop.duplicate != result.accepted:
         yield f"{drop.accepted:,} accepted and {drop.duplicate:,} duplicate are not {result.accepted:,} rows"
-    whole = cells.hashes(product.columns)["row_hash"]
-    earlier = [_path(product, d) for d in record.ingested if d.part and d.number <= drop.number]
-    stored = " UNION ALL ".join(f"SELECT {whole} AS row_hash FROM {part}" for part in earlier) or "SELECT 0 WHERE false"
-    (lost,) = _row(connection, f"SELECT count(*) FROM {TABLE} WHERE row_hash NOT IN ({stored})")
-    if lost:
-        yield f"{lost:,} of its rows are not stored"
-    if drop.part:
-        own = f"SELECT {whole} AS row_hash FROM {_path(product, drop)}"
-        query = f"SELECT count(*) - count(DISTINCT row_hash), count_if(row_hash NOT IN (SELECT row_hash FROM {TABLE}))"
-        twice, foreign = _row(connection, f"{query} FROM ({own})")
-        if twice:
-            yield f"{twice:,} rows stand twice in its part"
-        if foreign:
-            yield f"{foreign:,} rows of its part are not in the file"
+    whole = _row_hash(product, record)
+    own = f"SELECT {whole} AS row_hash FROM {_path(product, drop)}" if drop.part else "SELECT 0 AS row_hash WHERE false"
+    (elsewhere,) = _row(
+        connection,
+        f"CREATE OR REPLACE TEMP TABLE elsewhere AS SELECT row_hash FROM {TABLE} WHERE row_hash NOT IN ({own})",
+    )
+    if elsewhere:
+        earlier = [parts.folder(product) / d.part for d in record.ingested if d.part and d.number < drop.number]
+        stored = f"SELECT {whole} FROM {cells.parquet(earlier)}" if earlier else "SELECT 0 WHERE false"
+        (lost,) = _row(connection, f"SELECT count(*) FROM elsewhere WHERE row_hash NOT IN ({stored})")
+        if lost:
+            yield f"{lost:,} of its rows are not stored"
+    twice, foreign = _row(
+        connection,
+        "SELECT count(*) - count(DISTINCT row_hash), "
+        f"count_if(row_hash NOT IN (SELECT row_hash FROM {TABLE})) FROM ({own})",
+    )
+    if twice:
+        yield f"{twice:,} rows stand twice in its part"
+    if foreign:
+        yield f"{foreign:,} rows of its part are not in the file"
+
+
+def _row_hash(product: Product, record: Record) -> str:
+    """SQL for a stored row's hash as the DuckDB at hand makes it; `_part` says whether the stored ones are right."""
+    import duckdb
+
+    return "row_hash" if record.duckdb == duckdb.__version__ else cells.hashes(product.columns)["row_hash"]
 
 
 def _stored(connection: "duckdb.DuckDBPyConnection", product: Product, record: Record) -> Iterator[str]:
     """What is wrong with the stored rows as a whole and with finaldata.csv."""
-    whole = cells.hashes(product.columns)["row_hash"]
-    rows = dataset.rows(product, record)
+    whole = _row_hash(product, record)
+    rows = dataset.rows(product, record, ordered=False)
     live, different = _row(connection, f"SELECT count(*), count(DISTINCT {whole}) FROM {rows}")
     if live != record.rows:
         yield f"{live:,} rows are stored, not {record.rows:,}"

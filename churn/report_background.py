@@ -35,7 +35,7 @@ def decision(
 
 
 def _decided(decision: dict[str, Any]) -> tuple[str, ...]:
-    what = ACTIONS[decision["action"]]
+    what = ACTIONS.get(decision["action"], decision["action"])
     return when(decision["at"]), str(decision["drops"]), what, fit(decision["reason"], LONGEST_REASON)
 
 
@@ -54,11 +54,9 @@ def data(
     """
     trained = manifest["data"]
     words = f"Trained on {trained['train_rows']:,} rows, of which {percent(trained['positive_rate'])} left"
-    words += f"; {trained['held_out_clients']:,} rows of held-out clients" if trained["held_out_clients"] else ""
-    words += (
-        f"; {trained['in_test_files']:,} rows that also stand in the test files" if trained["in_test_files"] else ""
-    )
-    words += " were left out" if trained["held_out_clients"] or trained["in_test_files"] else ""
+    reasons = (("held_out_clients", "of held-out clients"), ("in_test_files", "that also stand in the test files"))
+    left_out = [f"{trained[key]:,} rows {what}" for key, what in reasons if trained[key]]
+    words += f"; left out: {', '.join(left_out)}" if left_out else ""
     later = sum(drop.status == "ingested" and drop.number > trained["drops"] for drop in drops)
     blocks: list[Block] = [Text(f"{stored_rows:,} rows are stored{period}. {words}.")]
     if drops:

@@ -37,7 +37,7 @@ class Facts:
     release: dict[str, Any] | None  # its entry in the history of production; None: it is not in production
     left: np.ndarray | None  # of the held-out rows: who left ...
     risk: np.ndarray | None  # ... and the risk that this version gives them
-    why_no_curves: str
+    curves_note: str  # why there are none, or what has to be said about them
     releases: Sequence[dict[str, Any]]  # as charts.history takes them
     decisions: Sequence[dict[str, Any]]
     drops: Sequence[Any]
@@ -150,7 +150,7 @@ def _quality(facts: Facts) -> list[Block]:
         )
     ]
     if facts.left is None or facts.risk is None:
-        return [*blocks, Pictures(pictures), Text(f"No curves: {facts.why_no_curves}.", "note")]
+        return [*blocks, Pictures(pictures), Text(f"No curves: {facts.curves_note}.", "note")]
     if 0 < facts.left.sum() < len(facts.left):
         pictures.append(
             (
@@ -163,8 +163,8 @@ def _quality(facts: Facts) -> list[Block]:
     if len(bins) > 1:
         pictures.append(("Calibration", charts.calibration(bins), _how_calibrated(bins)))
     blocks += [Pictures(pictures), *_calls(facts.left, facts.risk, threshold)]
-    if facts.why_no_curves:
-        blocks.append(Text(facts.why_no_curves, "note"))
+    if facts.curves_note:
+        blocks.append(Text(facts.curves_note, "note"))
     return blocks
 
 

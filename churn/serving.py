@@ -1,4 +1,4 @@
-"""What the app reads on a client's behalf: the release in production, kept loaded, and files in the data folders."""
+"""What the app asks of a request, and what it reads for it: the release in production, and files in the data folders."""
 
 import contextlib
 import errno
@@ -10,6 +10,9 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from churn import releases
 from churn.config import Product
@@ -18,6 +21,7 @@ from churn.releases import Release
 
 logger = logging.getLogger(__name__)
 
+MAX_ROWS = 10_000  # in one request
 RETRY_SECONDS = 10.0  # how long a release that could not be loaded is left alone
 ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
@@ -38,6 +42,21 @@ class Failure:
     place: Place
     message: str
     until: float
+
+
+class PredictionRequest(BaseModel):
+    """The body of POST /prediction: a file's path, or the rows themselves."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    dataset_path: str | None = Field(None, max_length=1024)
+    rows: list[dict[str, Any]] | None = Field(None, max_length=MAX_ROWS, fail_fast=True)
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> "PredictionRequest":
+        if (self.dataset_path is None) == (self.rows is None):
+            raise ValueError("send either dataset_path or rows")
+        return self
 
 
 class Production:

@@ -17,6 +17,8 @@ from pathlib import Path
 
 from churn.errors import ChangingError, DropError
 
+NO_FILE = "not a regular file; only files are read"
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -72,10 +74,12 @@ class Folder:
                 raise ChangingError(name, "it is no longer there") from None
             if error.errno == errno.ELOOP:
                 raise DropError(name, "a symbolic link; put the file itself here") from None
+            if error.errno == errno.ENXIO:  # a socket
+                raise DropError(name, NO_FILE) from None
             raise DropError(name, f"cannot be opened ({error.strerror}); mend its permissions") from None
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
-            raise DropError(name, "not a regular file; only files are read") from None
+            raise DropError(name, NO_FILE)
         return descriptor
 
 

@@ -9,6 +9,7 @@ import io
 import json
 import logging
 import logging.handlers
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -19,7 +20,7 @@ from typing import Any
 
 from churn import config, storage
 from churn.config import Product
-from churn.errors import ChurnError, LockedError
+from churn.errors import ChurnError, LockedError, QuarantineError
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ class Outcome:
 
     code: int | None
     text: str = ""
+    all_else_done: bool = False  # drops were set aside, and nothing else went wrong
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,8 @@ def main(verb: Verb, *arguments: Argument, argv: Sequence[str] | None = None) ->
     chosen = next((a for a in given if a.kind != "argument"), None)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file name of odd bytes must not end a run
+    # Before LightGBM is loaded: threads that spin while they wait make a fit on a busy machine forty times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     with _logging_to_stderr():
         if chosen and chosen.kind == "command":
             return _said(_attempt(lambda: Outcome(DONE, chosen.run(options))))
@@ -163,17 +167,18 @@ def _attempt(step: Callable[[], Outcome], product: str = "") -> Outcome:
         return Outcome(LOCKED, str(error))
     except (ChurnError, OSError) as error:
         logger.error("%s%s", where, error)
-        return Outcome(FIXABLE, str(error))
+        return Outcome(FIXABLE, str(error), isinstance(error, QuarantineError))
     except Exception:  # noqa: BLE001  the outermost boundary: a bug in one product must not stop the others
         logger.exception("%sa bug: please report it with this traceback", where)
         return Outcome(BUG, "a bug; the traceback is in the log")
 
 
 def _said(outcome: Outcome, product: str = "") -> int:
-    """Print an outcome as the last line, and return its exit code."""
+    """Print an outcome, its first line last: that is the one which says what happened; return its exit code."""
     where = f"{product}: " if product and outcome.code != LOCKED else ""  # the lock's message names it
-    failed = "not done: " if outcome.code in (FIXABLE, BUG) else ""
-    print(f"{where}{failed}{outcome.text}", flush=True)
+    failed = "not done: " if outcome.code in (FIXABLE, BUG) and not outcome.all_else_done else ""
+    first, *details = outcome.text.split("\n")
+    print("\n".join([*details, f"{where}{failed}{first}"]), flush=True)
     return outcome.code
 
 
@@ -182,10 +187,11 @@ def utc_now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _formatter() -> logging.Formatter:
-    formatter = logging.Formatter("%(asctime)sZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
-    formatter.converter = time.gmtime
-    return formatter
+def formatter() -> logging.Formatter:
+    """How a log line looks: its time is UTC."""
+    lines = logging.Formatter("%(asctime)sZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
+    lines.converter = time.gmtime
+    return lines
 
 
 class _handling:  # noqa: N801  reads as a statement: with _handling(...)
@@ -193,7 +199,7 @@ class _handling:  # noqa: N801  reads as a statement: with _handling(...)
 
     def __init__(self, handler: logging.Handler) -> None:
         self.handler = handler
-        handler.setFormatter(_formatter())
+        handler.setFormatter(formatter())
 
     def __enter__(self) -> None:
         root = logging.getLogger()

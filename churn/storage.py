@@ -78,14 +78,17 @@ def to_json(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def append_line(path: Path, line: str) -> None:
-    """Append one line; a log past LOG_BYTES is moved to `<name>.1` first, so that none grows for ever."""
+def append_line(path: Path, line: str, *, log: bool = True) -> None:
+    """Append one line. A log past LOG_BYTES is moved to `<name>.1` first; what is no log is kept whole and synced."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists() and path.stat().st_size > LOG_BYTES:
+    if log and path.exists() and path.stat().st_size > LOG_BYTES:
         os.replace(path, path.with_name(path.name + ".1"))
-    with path.open("ab+") as log:
-        torn = log.tell() > 0 and os.pread(log.fileno(), 1, log.tell() - 1) != b"\n"
-        log.write((b"\n" if torn else b"") + _bytes(line.rstrip("\n")) + b"\n")
+    with path.open("ab+") as file:
+        torn = file.tell() > 0 and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n"
+        file.write((b"\n" if torn else b"") + _bytes(line.rstrip("\n")) + b"\n")
+    if not log:
+        sync_file(path)
+        sync_folder(path.parent)
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

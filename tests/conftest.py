@@ -1,12 +1,14 @@
 """Fixtures that more than one test file uses."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from churn import config
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as churn/stage.py does, for the tests that call verbs directly
 HOME = Path(__file__).resolve().parent.parent
 CORPORATE = {
     "id": "corporation",

@@ -106,6 +106,7 @@ BODIES: dict[str, tuple[bytes, int, str]] = {
     "no key": (b"{}", 422, "either dataset_path or rows"),
     "both keys": (b'{"dataset_path": "clients.csv", "rows": []}', 422, "either dataset_path or rows"),
     "unknown key": (b'{"rows": [], "threshold": 0}', 422, "threshold"),
+    "key of a million letters": (b'{"' + b"k" * 1_000_000 + b'": 1}', 422, "kkk"),
     "path is a number": (b'{"dataset_path": 5}', 422, "dataset_path"),
     "path is a list": (b'{"dataset_path": ["clients.csv"]}', 422, "dataset_path"),
     "path of 2,000 letters": (b'{"dataset_path": "' + b"a" * 2000 + b'.csv"}', 422, "dataset_path"),

@@ -159,7 +159,7 @@ def make(folder: Path) -> dict[str, Odd]:
     expected["pipe.csv"] = Odd(status=QUARANTINED, reason="not a regular file")
     expected["link_out.csv"] = Odd(status=QUARANTINED, reason="symbolic link")
     expected["dangling.csv"] = Odd(status=QUARANTINED, reason="symbolic link")
-    expected["socket.csv"] = Odd(status=QUARANTINED, reason="cannot be opened")
+    expected["socket.csv"] = Odd(status=QUARANTINED, reason="not a regular file")
     expected["folder.csv"] = expected[".hidden.csv"] = Odd(status=IGNORED)
     readable = os.access(folder / "unreadable.csv", os.R_OK)  # root reads everything
     expected["unreadable.csv"] = Odd() if readable else Odd(status=QUARANTINED, reason="permissions")

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import skops.io
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
@@ -106,7 +106,7 @@ def contracts_with_rows(draw):
     return contract(*parts), draw(st.lists(rows, min_size=6, max_size=14)), draw(st.lists(rows, max_size=5))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(contracts_with_rows(), st.sampled_from(KINDS))
 def test_a_table_and_plain_rows_give_the_same_bits_for_any_contract_and_any_values(drawn, kind):
     columns, known, new = drawn

@@ -171,8 +171,31 @@ def test_after_a_change_of_relation_the_challenger_earns_its_promotion(tmp_path)
 def test_a_changed_configuration_of_the_model_calls_for_a_challenger(deployed):
     product = make_again(deployed.config_path.parent, model="lightgbm")
     run(product)
-    assert "the configuration of the model changed" in decided(product)[-1]["reason"]
+    assert "the configuration of the model, or the test files, changed" in decided(product)[-1]["reason"]
     assert releases.read_manifest(product.models / decided(product)[-1]["challenger"])["model"] == "lightgbm"
+
+
+def test_new_test_files_call_for_a_model_that_has_not_seen_them_and_are_no_advantage_to_the_champion(deployed):
+    seen = fabricate.world(CLIENTS, 1, 11, fabricate.Drift())  # clients on whom the champion has trained
+    unseen = fabricate.world(300, 1, 11, fabricate.Drift(), 2000)
+    fabricate.save(pd.concat([seen, unseen]), deployed.test / "more.csv")
+    (deployed.test / "corporate-2026-01.csv").unlink()
+    run(deployed, expect=1)  # every client is a test client now: there is nobody left to train on
+    assert "at least 5 of each label are needed" in decided(deployed)[-1]["reason"]
+    fabricate.save(pd.concat([seen.head(200), unseen]), deployed.test / "more.csv")
+    run(deployed)
+    decision = decided(deployed)[-1]
+    assert "the test files, changed" in decision["reason"]
+    assert decision["promotion"]["numbers"]["rows"] == 300
+
+
+def test_a_first_model_that_could_not_be_judged_is_judged_when_test_rows_come(tmp_path):
+    product = make_again(tmp_path, test_share=0.0)
+    drop(product, 1)
+    assert "put a labelled file into" in run(product, expect=1).stdout
+    drop(product, 1, clients=500, first=CLIENTS, folder=product.test)
+    run(product)
+    assert decided(product)[-1]["action"] == "deployed"
 
 
 def test_a_rollback_by_hand_is_not_undone_by_the_next_tick(deployed):
@@ -202,7 +225,7 @@ def test_with_one_label_only_there_is_no_model_and_the_reason_is_given(tmp_path)
     done = run(product, expect=1)
     assert "at least 5 of each label are needed" in done.stdout
     assert not releases.versions(product) and releases.current_version(product) is None
-    assert "nothing in production" in run(product).stdout  # decided until there is other data
+    assert run(product).stdout == "corporate: nothing new\n"  # decided until there is other data
     drop(product, 2)
     drop(product, 3)
     run(product)
@@ -215,6 +238,16 @@ def test_a_release_whose_bytes_changed_is_reported_at_every_tick(deployed):
     drop(deployed, 3)
     for _ in range(2):
         assert "not the bytes that its manifest lists" in run(deployed, expect=1).stdout
+
+
+def test_a_file_set_aside_is_told_once_with_exit_1_and_stops_nothing(deployed):
+    (deployed.source / "broken.csv").write_text("corporation;exited\nabcd;1\n")
+    drop(deployed, 3)
+    done = run(deployed, expect=1)
+    assert "broken.csv, line 1: its fields are separated by semicolons" in done.stdout
+    assert done.stdout.splitlines()[-1].startswith("corporate: 1 file set aside")
+    assert len(decided(deployed)) == 2
+    assert run(deployed).stdout == "corporate: nothing new\n"
 
 
 def test_one_broken_product_does_not_stop_the_others(tmp_path):

@@ -85,7 +85,7 @@ def test_no_data_at_all_is_no_error(product):
     product.source.rmdir()
     assert ingestion.ingest(product) == "nothing new; 0 rows stored"
     assert dataset.load_record(product).data_hash == "" and len(dataset.frame(product)) == 0
-    assert ingestion.recount.verify(product).startswith("0 drops")
+    assert ingestion.verify(product).startswith("0 drops")
 
 
 def test_the_same_content_under_another_name_is_known_and_read_once(product):
@@ -123,7 +123,7 @@ def test_a_removed_drop_stays_ingested(product):
     ingestion.ingest(product)
     (product.source / "b.csv").unlink()
     assert ingestion.ingest(product) == "nothing new; 1 rows stored"
-    assert "0 files (1 are no longer there)" in ingestion.recount.verify(product)
+    assert "0 files (1 are no longer there)" in ingestion.verify(product)
 
 
 def test_the_data_hash_changes_with_rows_only(product):
@@ -211,7 +211,7 @@ def test_no_cell_of_an_odd_file_stands_in_logs_or_rejects(odd):
 def test_the_odd_files_verify_and_stay_known(odd):
     product, *_ = odd
     (product.source / "growing.csv").unlink()
-    assert "drops" in ingestion.recount.verify(product)
+    assert "drops" in ingestion.verify(product)
     assert "nothing new" in ingestion.ingest(product)  # what was set aside before is not an error again
     assert len(final(product)) == dataset.load_record(product).rows + 1
 
@@ -311,7 +311,7 @@ def test_a_harmed_finaldata_is_written_anew(product, harm):
         (product.ingested / "export.json").unlink()
     ingestion.ingest(product)
     assert path.read_text() == good
-    assert "1 rows stored and in finaldata.csv" in ingestion.recount.verify(product)
+    assert "1 rows stored and in finaldata.csv" in ingestion.verify(product)
 
 
 def test_a_run_killed_after_the_commit_leaves_exports_that_the_next_run_brings_up_to_date(product, monkeypatch):
@@ -321,7 +321,7 @@ def test_a_run_killed_after_the_commit_leaves_exports_that_the_next_run_brings_u
         ingestion.ingest(product)
     monkeypatch.undo()
     with pytest.raises(DataError, match="python ingestion.py mends that"):
-        ingestion.recount.verify(product)
+        ingestion.verify(product)
     assert ingestion.ingest(product) == "nothing new; 1 rows stored"
     assert final(product) == [HEADER, "abcd,1,2,3,0"]
 
@@ -378,7 +378,7 @@ def test_verify_names_what_differs(product):
     put(product, "a.csv", *rows("a"))
     put(product, "b.csv", *rows("a"), *rows("b"))
     ingestion.ingest(product)
-    assert ingestion.recount.verify(product) == (
+    assert ingestion.verify(product) == (
         "2 drops, 120 rows = 80 accepted + 40 duplicate + 0 rejected, recounted from 2 files; "
         "80 rows stored and in finaldata.csv"
     )
@@ -388,15 +388,15 @@ def test_verify_names_what_differs(product):
         changed["drops"][1][key] = value
         (product.ingested / "record.json").write_text(json.dumps(changed))
         with pytest.raises(DataError, match=words):
-            ingestion.recount.verify(product)
+            ingestion.verify(product)
     (product.ingested / "record.json").write_text(json.dumps(record))
     first, second = sorted((product.ingested / "parts").iterdir())
     shutil.copy(first, second)
     with pytest.raises(DataError, match=r"are of another drop(.|\n)*rows are not stored|rows are not stored"):
-        ingestion.recount.verify(product)
+        ingestion.verify(product)
     second.write_text("not parquet")
     with pytest.raises(DataError, match="cannot be read"):
-        ingestion.recount.verify(product)
+        ingestion.verify(product)
 
 
 # ---- the command line ------------------------------------------------------------------------------------------------
@@ -415,7 +415,7 @@ def test_the_script_prints_a_line_a_product_and_logs_a_line_a_drop(product):
 def describe(capsys, caplog, *arguments):
     """Run --describe; the name and the block it printed, and its notes."""
     flags = ("--describe", "--id", "--target", "--positive")
-    commands = [stage.command(flag, ingestion.describe.main, metavar="X") for flag in flags]
+    commands = [stage.command(flag, ingestion.describe, metavar="X") for flag in flags]
     with caplog.at_level(logging.INFO):
         code = stage.main(ingestion.ingest, *commands, argv=[str(argument) for argument in arguments])
     printed = capsys.readouterr().out
@@ -490,4 +490,4 @@ def test_the_iranian_drops_are_stored_as_pandas_would_keep_them(shared_data, tmp
         assert dataset.load_record(product).rows == len(wanted)
     stored = dataset.frame(product)
     assert (stored[wanted.columns].astype(float).to_numpy() == wanted.to_numpy()).all()
-    assert "recounted from 5 files" in ingestion.recount.verify(product)
+    assert "recounted from 5 files" in ingestion.verify(product)

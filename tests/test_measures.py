@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
@@ -25,7 +25,7 @@ def labelled(draw, min_rows=1):
     return np.array(left), np.array(risk), np.array(weights, dtype=float)
 
 
-property_test = settings(deadline=None, max_examples=80)
+property_test = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow])
 
 
 # ---- against scikit-learn --------------------------------------------------------------------------------------------

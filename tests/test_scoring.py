@@ -97,6 +97,7 @@ def test_each_current_client_has_one_row_from_the_newest_data_most_at_risk_first
     activity = table.set_index("corporation")["lastmonth_activity"]
     assert (activity == newest["lastmonth_activity"].loc[activity.index]).all()
     assert table["risk"].is_monotonic_decreasing and table["risk"].between(0, 1).all()
+    assert table["lastmonth_activity"].dtype == int  # counts are written as counts
     assert list(table.columns[:3]) == ["rank", "risk", "model_version"]
 
 

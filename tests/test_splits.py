@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from churn import splits
@@ -25,7 +25,7 @@ def of_clients(clients):
     return pd.DataFrame({"client": pd.Series(clients, dtype="str"), "age": 1.0, "exited": "0"})
 
 
-property_test = settings(deadline=None, max_examples=80)
+property_test = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow])
 
 
 @property_test
@@ -109,6 +109,34 @@ def test_whoever_is_in_a_smaller_share_is_in_the_larger(numbers, one, other):
     array = np.array(numbers, dtype=np.uint64)
     small, large = splits.held_out(array, min(one, other)), splits.held_out(array, max(one, other))
     assert (large | ~small).all()
+
+
+# ---- folds -----------------------------------------------------------------------------------------------------------
+
+
+@property_test
+@given(st.lists(st.tuples(st.integers(0, 12), st.booleans()), min_size=1, max_size=60), st.integers(2, 6), st.data())
+def test_folds_share_out_the_clients_evenly_and_never_cut_one_in_two(rows, count, data):
+    numbers = np.array([number for number, _ in rows], dtype=np.uint64)
+    left = np.array([label for _, label in rows])
+    fold = splits.folds(numbers, left, count, seed=3)
+    of = {number: set(fold[numbers == number].tolist()) for number in numbers.tolist()}
+    assert all(len(folds) == 1 for folds in of.values())
+    leavers = {number for number in of if left[numbers == number].any()}
+    for clients in (of, leavers, set(of) - leavers):
+        dealt = [sum(of[client] == {number} for client in clients) for number in range(count)]
+        assert max(dealt) - min(dealt) <= 1
+    order = data.draw(st.permutations(range(len(rows))))
+    assert splits.folds(numbers[order], left[order], count, seed=3).tolist() == fold[order].tolist()
+
+
+def test_another_seed_deals_other_folds():
+    numbers, left = np.arange(200, dtype=np.uint64), np.arange(200) % 4 == 0
+    dealt = [splits.folds(numbers, left, 5, seed).tolist() for seed in (1, 1, 2)]
+    assert dealt[0] == dealt[1] != dealt[2]
+
+
+# ---- for ever --------------------------------------------------------------------------------------------------------
 
 
 def test_the_side_is_the_same_in_every_process_and_for_ever():

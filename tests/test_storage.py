@@ -10,7 +10,7 @@ import threading
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from churn import storage
@@ -209,7 +209,7 @@ values = st.recursive(
 records = st.lists(st.dictionaries(st.text(st.characters(codec="utf-8")), values, max_size=3), max_size=6)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(records)
 def test_lines_come_back_as_they_were_written(tmp_path_factory, lines):
     path = tmp_path_factory.mktemp("lines") / "logs" / "runs.jsonl"
@@ -219,7 +219,7 @@ def test_lines_come_back_as_they_were_written(tmp_path_factory, lines):
     assert storage.read_lines(path) == lines
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_a_line_torn_at_any_byte_costs_that_line_and_no_other(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("torn") / "runs.jsonl"

@@ -133,3 +133,6 @@ def test_a_recipe_changes_with_whatever_changes_the_model_and_with_nothing_else(
     }
     assert len(recipes) == 4
     assert training.recipe(make_product(tmp_path, keep_versions=3)) in recipes
+    product = make_product(tmp_path)
+    fabricate.save(fabricate.world(10, 1, 3, fabricate.Drift()), product.test / "test.csv")
+    assert training.recipe(product) not in recipes  # whoever stands in a test file is not trained on

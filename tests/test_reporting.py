@@ -1,0 +1,387 @@
+"""The report: what it claims, what it shows, and that no name in the data can break it."""
+
+import dataclasses
+import logging
+import os
+import re
+import shutil
+import struct
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import log_loss
+
+import deployment
+import ingestion
+import reporting
+import scoring
+import training
+from churn import charts, measures, releases, report_content, report_pdf
+from churn.errors import ReleaseError
+from churn.report_blocks import Bars, Document, Pictures, Section, Table, Text, Tiles
+from churn.words import fit, percent
+from demo import fabricate
+from tests.conftest import HOME, make_product
+
+MADE = ("report.html", "report.pdf", "confusionmatrix.png")
+ODD = [
+    "\u540d\u524d \ud65c\ub3d9",
+    "\u0627\u0644\u0646\u0634\u0627\u0637",
+    "\U0001f600 emoji \U0001f469\u200d\U0001f469\u200d\U0001f467",
+    "<script>alert(1)</script>",
+    "$x^2$ \\frac{1}{2} $",
+    'a & b < c > "q" &amp;',
+    "x" * 300,
+    "bell\x07tab\tend",
+    "two  spaces",
+    "{{ 7*7 }}{% raw %}",
+]
+
+
+def fill(product, *, clients=900, months=2, held_out=500):
+    """Ingest, train and score on fabricated clients; nothing is deployed."""
+    for month in range(1, months + 1):
+        fabricate.save(fabricate.world(clients, month, 5, fabricate.Drift()), product.source / f"{month}.csv")
+    if held_out:
+        fabricate.save(fabricate.world(held_out, 1, 5, fabricate.Drift(), 20_000), product.test / "t.csv")
+    ingestion.ingest(product)
+    training.train(product)
+    scoring.score(product)
+    return product
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory):
+    """A product with a scored version, and nothing in production."""
+    return fill(make_product(tmp_path_factory.mktemp("scored")))
+
+
+@pytest.fixture
+def copied(scored, tmp_path):
+    """A copy of it for one test, which may change it."""
+    shutil.copytree(scored.config_path.parent, tmp_path, dirs_exist_ok=True)
+    return make_product(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory):
+    """A product with a version in production, its clients scored and its report written."""
+    product = fill(make_product(tmp_path_factory.mktemp("deployed")))
+    deployment.deploy(product)
+    scoring.score(product)
+    reporting.report(product)
+    return product
+
+
+def page(product):
+    return (product.reports / "report.html").read_text(encoding="utf-8")
+
+
+def pages(content):
+    """The number of pages of a PDF."""
+    return len(re.findall(rb"/Type /Page\b(?!s)", content))
+
+
+def png_size(content):
+    assert content.startswith(b"\x89PNG\r\n\x1a\n")
+    return struct.unpack(">II", content[16:24])
+
+
+# ---- the files -------------------------------------------------------------------------------------------------------
+
+
+def test_the_report_lies_in_the_product_s_folder_and_stays_in_that_of_the_version(deployed):
+    version = releases.current_version(deployed)
+    for name in MADE:
+        content = (deployed.reports / name).read_bytes()
+        assert content == (deployed.reports / version / name).read_bytes()
+        assert len(content) < 1_000_000
+    assert (deployed.reports / "report.pdf").read_bytes().startswith(b"%PDF")
+    assert 2 <= pages((deployed.reports / "report.pdf").read_bytes()) <= 6
+    width, height = png_size((deployed.reports / "confusionmatrix.png").read_bytes())
+    assert 600 <= height <= width <= 1600
+
+
+def test_the_page_is_one_file_that_asks_for_nothing(deployed):
+    html = page(deployed)
+    assert html.startswith("<!DOCTYPE html>")
+    assert "://" not in html
+    assert "<script" not in html
+    assert not re.search(r'(?:src|href)="(?!data:)', html)
+    assert "@import" not in html
+    assert "url(" not in html
+
+
+def test_the_same_inputs_give_the_same_bytes_in_another_process_and_nothing_is_written(deployed):
+    before = {name: (deployed.reports / name).stat().st_mtime_ns for name in MADE}
+    moved = deployed.reports / "report.pdf"
+    content = moved.read_bytes()
+    moved.unlink()
+    command = [sys.executable, str(HOME / "reporting.py"), "--config", str(deployed.config_path)]
+    subprocess.run(command, check=True, capture_output=True, env={**os.environ, "PYTHONHASHSEED": "5"}, cwd="/")
+    assert moved.read_bytes() == content
+    for name in set(MADE) - {"report.pdf"}:
+        assert (deployed.reports / name).stat().st_mtime_ns == before[name]
+
+
+def test_what_is_logged_and_returned_holds_no_client(deployed, caplog):
+    caplog.set_level(logging.DEBUG)
+    line = reporting.report(deployed)
+    clients = set(pd.read_csv(deployed.reports / "clients.csv", dtype=str, keep_default_na=False)["corporation"])
+    assert not clients & set(re.findall(r"\w+", line + caplog.text))
+
+
+# ---- what it says ----------------------------------------------------------------------------------------------------
+
+
+def test_the_figures_are_those_of_the_manifest(deployed):
+    scores = releases.read_manifest(releases.current(deployed))["scores"]
+    html = page(deployed)
+    assert f"Of 100 clients that the model lists, {100 * scores['precision']:.0f} leave" in html
+    for key in ("f1", "precision", "recall", "roc_auc", "average_precision", "log_loss", "constant_f1"):
+        assert f"{scores[key]:.3f}" in html
+    for words in ("in production since", "Confusion matrix", "Cumulative gain", "Calibration", "lastmonth_activity"):
+        assert words in html
+    assert page(deployed).count("<img ") == 4
+
+
+def test_the_constant_guess_has_the_scores_that_it_would_have():
+    left = np.arange(50) < 12
+    scores = measures.scores(left, np.linspace(0, 1, 50), 0.5)
+    rows = {row[0]: row for row in report_content._measures(scores, 0.3).rows}
+    assert rows["F1"][2] == f"{2 * 12 / (50 + 12):.3f}"
+    assert rows["Precision"][2] == rows["Average precision"][2] == "0.240"
+    assert rows["Log loss"][2] == f"{log_loss(left, np.full(50, 0.3)):.3f}"
+    assert {row[3] for row in rows.values()} == {"50"}
+
+
+def test_the_drops_add_up_and_a_file_set_aside_is_named_with_its_reason(tmp_path):
+    product = make_product(tmp_path)
+    (product.source / "broken & <b>.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(Exception, match="set aside"):
+        fill(product, held_out=0)
+    training.train(product)
+    scoring.score(product)
+    document = report_content.document(reporting.gather(product))
+    table = next(b for s in document.sections for b in s.blocks if isinstance(b, Table) and b.total)
+    counts = np.array([[int(cell.replace(",", "")) for cell in row[2:]] for row in table.rows])
+    assert (counts[:-1].sum(axis=0) == counts[-1]).all()
+    assert (counts[:, 0] == counts[:, 1:4].sum(axis=1)).all()
+    assert any("set aside" in row[0] for row in table.rows)
+    assert "broken &amp; &lt;b&gt;.csv was set aside" in reporting.html(document)
+
+
+def test_clients_are_listed_as_people_write_numbers(deployed):
+    facts = reporting.gather(deployed)
+    listed = pd.read_csv(deployed.reports / "clients.csv", dtype=str, keep_default_na=False)
+    assert [row[1] for row in facts.clients.table.rows] == listed["corporation"].head(10).tolist()
+    assert facts.clients.total == len(listed) == 900
+    assert facts.clients.listed == (listed["risk"].astype(float) >= facts.manifest["threshold"]).sum()
+    assert not any(cell.endswith(".0") for row in facts.clients.table.rows for cell in row)
+
+
+def test_clients_scored_by_another_version_are_said_to_be(deployed):
+    facts = reporting.gather(deployed)
+    other = dataclasses.replace(facts, clients=dataclasses.replace(facts.clients, version="0000-other"))
+    assert "version 0000-other gave" in reporting.html(report_content.document(other))
+
+
+def test_where_nothing_is_deployed_the_newest_version_is_reported_on_and_why_it_is_not(copied):
+    line = reporting.report(copied)
+    version = releases.versions(copied)[-1]
+    assert line.startswith(version)
+    assert "not in production" in page(copied)
+    assert "not compared with anything yet" in page(copied)
+    assert "No clients are scored yet" in page(copied)
+    releases.write_verdict(
+        copied.models / version, None, {"yes": False, "reason": "worse than <nothing>", "numbers": {}}
+    )
+    reporting.report(copied)
+    assert "This version is not in production: worse than &lt;nothing&gt;." in page(copied)
+
+
+def test_without_a_version_there_is_nothing_to_report_on(product):
+    with pytest.raises(ReleaseError, match=r"no model yet; run: python training\.py"):
+        reporting.report(product)
+
+
+def test_a_version_without_a_score_is_not_reported_on(copied):
+    training.train(copied)
+    with pytest.raises(ReleaseError, match=r"has no score; run: python scoring\.py"):
+        reporting.report(copied)
+
+
+def test_held_out_rows_that_changed_or_went_away_are_said_to_have(copied):
+    path = copied.test / "t.csv"
+    path.write_text("\n".join(path.read_text().splitlines()[:300]) + "\n")
+    assert "changed after this version was scored on 500" in reporting.gather(copied).curves_note
+    path.write_text("not,this\n")
+    facts = reporting.gather(copied)
+    assert facts.risk is None
+    assert "No curves: t.csv" in reporting.html(report_content.document(facts))
+
+
+def test_the_decisions_are_told_newest_first_and_in_full(deployed):
+    facts = reporting.gather(deployed)
+    decisions = [
+        {
+            "at": f"2026-0{i}-01T00:00:00Z",
+            "drops": i,
+            "action": action,
+            "reason": f"because {i} < 9",
+            "challenger": None,
+        }
+        for i, action in enumerate(["none", "deployed", "kept"] * 3, start=1)
+    ]
+    document = report_content.document(dataclasses.replace(facts, decisions=decisions))
+    table = next(b for s in document.sections for b in s.blocks if isinstance(b, Table) and "decisions" in b.title)
+    assert [row[3] for row in table.rows] == [f"because {i} < 9" for i in (9, 8, 7, 6, 5)]
+    assert "No decision was recorded" in page(deployed)
+
+
+# ---- small and strange data ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("labels", ["10010", "00000", "11111"])
+def test_five_test_rows_claim_nothing_and_break_nothing(copied, labels):
+    rows = [f"qq{'abcde'[i]}a,{i},{10 * i},{5 + i},{label}" for i, label in enumerate(labels)]
+    header = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited\n"
+    (copied.test / "t.csv").write_text(header + "\n".join(rows) + "\n")
+    scoring.score_version(copied)
+    assert "too few to say what the model is worth" in reporting.report(copied)
+    assert png_size((copied.reports / "confusionmatrix.png").read_bytes())
+    assert pages((copied.reports / "report.pdf").read_bytes()) >= 1
+
+
+def test_odd_names_a_hundred_columns_and_scripts_of_all_kinds(tmp_path):
+    numeric = ODD + [f"column {i}" for i in range(90)]
+    product = make_product(
+        tmp_path, id="client", target="left?", positive="Yes", numeric=numeric, categorical=["city & <i>"]
+    )
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(300, len(numeric))).round(2), columns=numeric)
+    frame["city & <i>"] = rng.choice(["\u5317\u4eac", "<i>K\u00f6ln</i>", "null"], 300)
+    frame["left?"] = np.where(frame[ODD[0]] + frame[ODD[3]] + rng.normal(size=300) > 0, "Yes", "No")
+    frame.insert(0, "client", [f"{ODD[i % 7][:20]} {i}" for i in range(300)])
+    for name in numeric[5:60]:
+        frame.loc[rng.random(300) < 0.3, name] = np.nan
+    frame.to_csv(product.source / "drop \u540d <1>.csv", index=False)
+    ingestion.ingest(product)
+    training.train(product)
+    scoring.score_version(product)
+    deployment.deploy(product)
+    scoring.score_clients(product)
+    reporting.report(product)
+    html = page(product)
+    assert "<script" not in html
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
+    assert "<i>" not in html
+    assert "x" * 49 not in html
+    assert "The other 89 columns together" in html
+    assert 2 <= pages((product.reports / "report.pdf").read_bytes()) <= 8
+
+
+def everything(text):
+    """A document with one text wherever the data can put one."""
+    blocks = [Text(fit(text), role) for role in ("lead", "plain", "note", "alert")]
+    blocks += [Tiles([(fit(text), fit(text), fit(text))]), Bars([(fit(text), 0.5, "50%")], title=fit(text))]
+    blocks += [Table((fit(text), "n"), [(fit(text), "1")] * 30, (3, 1), frozenset({1}), title=fit(text))]
+    return Document(fit(text), fit(text), fit(text), True, [Section(fit(text), [block]) for block in blocks])
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.text(min_size=1, max_size=80) | st.sampled_from(ODD) | st.just("\udcff"))
+def test_no_text_of_the_data_can_break_the_page_or_the_pdf(text):
+    document = everything(text)
+    assert report_pdf.pdf(document).startswith(b"%PDF")
+    html = reporting.html(document)
+    html.encode()
+    assert html.count("<h2>") == len(document.sections)
+    assert html.count("<script") == 0
+
+
+def test_markup_in_the_data_stands_in_the_pdf_as_it_is():
+    report_pdf.pdf(everything("x"))  # registers the fonts
+    for text in ("<script>alert(1)</script>", "a & b < c &amp; <b>d</b>", "M\u00fcller </para>", "\u5317\u4eac"):
+        assert report_pdf._paragraph(text, report_pdf.BODY).getPlainText() == text
+    assert report_pdf._paragraph("\U0001f9ff", report_pdf.BODY).getPlainText() == report_pdf.BOX
+
+
+def test_words_are_short_printable_and_honest_about_small_shares():
+    assert fit("a" * 100) == "a" * 47 + "\u2026"
+    assert fit("a\tb\nc\x00") == "a b c\ufffd"
+    said = [percent(share) for share in (0, 1e-7, 0.004, 0.5, 0.996, 1 - 1e-7, 1)]
+    assert said == ["0%", "<0.1%", "0.4%", "50%", "99.6%", ">99.9%", "100%"]
+
+
+# ---- the curves ------------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def labelled_risks(draw):
+    """Who left and the risk of each, with many, few or no equal risks, calibrated or not."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    rows = draw(st.integers(1, 500))
+    risk = rng.beta(draw(st.floats(0.2, 5)), 2, rows).round(draw(st.integers(0, 6)))
+    return rng.random(rows) < (risk if draw(st.booleans()) else draw(st.floats(0, 1))), risk
+
+
+@settings(max_examples=100, deadline=None)
+@given(labelled_risks())
+def test_calibration_bins_hold_every_row_once_and_do_not_split_equal_risks(rows):
+    left, risk = rows
+    bins = charts.calibration_bins(left, risk)
+    assert sum(b.rows for b in bins) == len(risk)
+    assert 1 <= len(bins) <= charts.MAX_BINS
+    assert sum(b.rows * b.left for b in bins) == pytest.approx(left.sum())
+    assert sum(b.rows * b.risk for b in bins) == pytest.approx(risk.sum())
+    assert all(b.lower <= b.left + 1e-12 and b.left <= b.upper + 1e-12 for b in bins)
+    _, equal = np.unique(risk, return_counts=True)
+    assert set(np.cumsum([b.rows for b in bins])) <= set(np.cumsum(equal))
+
+
+def test_the_interval_of_a_bin_is_wilson_s():
+    (found,) = charts.calibration_bins(np.arange(10) < 2, np.full(10, 0.3))
+    assert (found.lower, found.upper) == pytest.approx((0.0567, 0.5098), abs=1e-4)  # Wilson, 2 of 10
+
+
+@settings(max_examples=100, deadline=None)
+@given(labelled_risks())
+def test_the_gain_curve_rises_from_nothing_to_all_and_its_area_is_the_auc(rows):
+    left, risk = rows
+    called, found = charts.gain_curve(left, risk)
+    assert (called[0], found[0]) == (0, 0)
+    assert called[-1] == 1
+    assert found[-1] == (1 if left.any() else 0)
+    assert (np.diff(called) > 0).all()
+    assert (np.diff(found) >= 0).all()
+    if 0 < left.sum() < len(left):
+        rate = left.mean()
+        auc = (np.trapezoid(found, called) - rate / 2) / (1 - rate)
+        assert auc == pytest.approx(measures.Ranking(left, risk).roc_auc(np.ones(len(left))))
+
+
+def test_pictures_are_drawn_for_extremes():
+    left, risk = np.arange(60) < 30, np.full(60, 0.5)
+    point = {"number": "0001", "date": "2026-01-01", "f1": 0.0, "constant_f1": 0.0}
+    points = [point | {"roc_auc": None, "average_precision": None}] * (charts.MAX_RELEASES + 3)
+    drawn = [
+        charts.gain(left, risk, 0.9),
+        charts.gain(left, risk, 0.0),
+        charts.calibration(charts.calibration_bins(left, np.zeros(60))),
+        charts.calibration(charts.calibration_bins(left, np.linspace(0, 1, 60))),
+        charts.confusion({"tp": 0, "fp": 0, "fn": 0, "tn": 0}),
+        charts.confusion(dict.fromkeys(("tp", "fp", "fn", "tn"), 10**9), "title"),
+        charts.history(points),
+        charts.history(points[:1]),
+    ]
+    for picture in drawn:
+        assert min(png_size(picture.png)) > 300
+        assert b"<svg" in picture.svg
+        assert picture.alt
+    assert Pictures([("", drawn[0], "")]).items
