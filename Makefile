@@ -22,7 +22,7 @@ demo: $(PRODUCT_READY)  ## replay twelve months in a scratch folder, with drift 
 
 test: $(TOOLS_READY)  ## run all tests (as root on Debian it installs cron first, which one test runs)
 	@command -v cron >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
-		{ apt-get -qq update && apt-get -qq install -y cron; } >/dev/null
+		{ apt-get -qq update && apt-get -qq install -y --no-install-recommends cron; } >/dev/null
 	@$(BIN)/python -m pytest
 
 lint: $(TOOLS_READY)  ## check style and likely mistakes

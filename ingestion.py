@@ -73,7 +73,7 @@ def verify(product: Product) -> str:
 
 
 def describe(options: argparse.Namespace) -> str:
-    """The product block for a CSV, as it stands in config.json's `products`."""
+    """Print the product block for a CSV, as it stands in config.json's `products`; what to do with it."""
     from churn import describe
 
     return describe.main(options)

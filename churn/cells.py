@@ -36,17 +36,11 @@ REASONS = {
 
 @dataclass(frozen=True)
 class Cell:
-    """One column in SQL: its value, a quick test that it is sound (None: always), and (test, fault) pairs in order.
-
-    `fast` and `slow` are what a value may be made from, one after the other: a regular expression is compiled
-    wherever it stands, which costs more than a small file does, so that each has to stand in one place.
-    """
+    """One column in SQL: its value, a quick test that it is sound (None: always), and (test, fault) pairs in order."""
 
     value: str
     sound: str | None = None
     faults: tuple[tuple[str, int], ...] = ()
-    fast: str | None = None
-    slow: str | None = None
 
 
 def quoted(column: str) -> str:
@@ -97,29 +91,32 @@ def load_statement(
         places: the field at which each column stands; one that is not there is missing throughout.
         labelled: a row without a known label is at fault.
     """
-    values, fast, slow, sound, faults = [], [], [], [], []
+    values, sound, faults = [], [], []
     for number, column in enumerate(columns.stored):
         if column not in places:
             values.append(f"NULL::{sql_type(column, columns)} AS {quoted(column)}")
             continue
-        cell = _cell(column, places[column], columns, labelled)
+        cell = _cell(column, f"{OWN}{places[column]}", columns, labelled)
         values.append(f"{cell.value} AS {quoted(column)}")
-        fast += [f"{cell.fast} AS {OWN}fast{places[column]}"] if cell.fast else []
-        slow += [f"{cell.slow} AS {OWN}slow{places[column]}"] if cell.slow else []
         sound += [cell.sound] if cell.sound else []
         faults += [f"WHEN {test} THEN {number * 8 + fault}" for test, fault in cell.faults]
     fault = f"CASE WHEN {' AND '.join(sound) or 'true'} THEN 0 {' '.join(faults)} ELSE 0 END::INTEGER AS fault"
-    cells = ", ".join(f"'{OWN}cell{i}': 'VARCHAR'" for i in range(width))
+    cells = ", ".join(f"'{OWN}{i}': 'VARCHAR'" for i in range(width))
+    used = [f"{OWN}{i}" for i in sorted(places.values())]
     hashed = [f"{expression} AS {name}" for name, expression in hashes(columns).items()]
     return (
-        f"CREATE TEMP TABLE {table} AS WITH "
-        f"cells AS (SELECT {', '.join(f'{OWN}cell{i}' for i in sorted(places.values()))} "
-        f"FROM read_csv({text(path)}, columns={{{cells}}}, {OPTIONS})), "
-        f"fast AS (SELECT {', '.join(['*', *fast])} FROM cells), "
-        f"slow AS (SELECT {', '.join(['*', *slow])} FROM fast), "
-        f"typed AS (SELECT {', '.join(['*', *values])} FROM slow) "
+        f"CREATE TEMP TABLE {table} AS WITH typed AS (SELECT {', '.join(used + values)} "
+        f"FROM read_csv({text(path)}, columns={{{cells}}}, {OPTIONS})) "
         f"SELECT {', '.join([*map(quoted, columns.stored), fault, *hashed])} FROM typed"
     )
+
+
+def broken_ids(columns: Columns, table: str) -> str:
+    """The statement that finds fault with ids of several lines, which only a file with such fields can have."""
+    if not columns.id:
+        return "SELECT 0"
+    fault = columns.stored.index(columns.id) * 8 + BROKEN
+    return f"UPDATE {table} SET fault = {fault} WHERE fault = 0 AND contains({quoted(columns.id)}, chr(10))"
 
 
 def reason(fault: int, columns: Columns) -> tuple[str, str]:
@@ -130,52 +127,54 @@ def reason(fault: int, columns: Columns) -> tuple[str, str]:
     return columns.stored[number], REASONS[kind]
 
 
-def _cell(column: str, place: int, columns: Columns, labelled: bool) -> Cell:
-    cell, name = f"{OWN}cell{place}", quoted(column)
-    trimmed = f"trim({cell}, {text(BLANKS)})"
+def _cell(column: str, cell: str, columns: Columns, labelled: bool) -> Cell:
+    name, trimmed = quoted(column), f"trim({cell}, {text(BLANKS)})"
     # Nearly every text sorts after '!', which no blank one does: a cheap look before the costly trim.
     blank = f"({cell} IS NULL OR ({cell} < '!' AND {trimmed} = ''))"
-    kept = f"CASE WHEN {cell} < '!' AND {trimmed} = '' THEN NULL ELSE {cell} END"
     if column in columns.numbers:
-        return _number(place, trimmed, blank, name, whole=column in columns.integer)
+        return (_whole if column in columns.integer else _decimal)(cell, trimmed, blank, name)
     if column == columns.target:
-        labels = f"({text(columns.positive)}, {text(columns.negative)})"
-        value = f"CASE WHEN {cell} IN {labels} THEN {cell} WHEN {trimmed} IN {labels} THEN {trimmed} END"
+        labels = text(columns.positive), text(columns.negative)
+        known = " ".join(f"WHEN {form} = {label} THEN {label}" for form in (cell, trimmed) for label in labels)
+        value = f"CASE {known} END"
         if not labelled:
             return Cell(value)
         return Cell(value, f"{name} IS NOT NULL", ((blank, BLANK), (f"{name} IS NULL", NO_LABEL)))
     if column == columns.id:
-        broken = f"contains({cell}, chr(10))"
-        return Cell(kept, f"{cell} >= '!' AND NOT {broken}", ((blank, BLANK), (broken, BROKEN)))
+        return Cell(cell, f"{cell} >= '!'", ((blank, BLANK),))
     if column == columns.as_of:
         date = f"regexp_full_match({trimmed}, '[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}')"
         value = f"CASE WHEN {date} THEN try_cast({trimmed} AS DATE) END"
         return Cell(value, f"{name} IS NOT NULL", ((blank, BLANK), (f"{name} IS NULL", NO_DATE)))
-    return Cell(kept)
+    return Cell(f"CASE WHEN {cell} < '!' AND {trimmed} = '' THEN NULL ELSE {cell} END")
 
 
-def _number(place: int, trimmed: str, blank: str, name: str, *, whole: bool) -> Cell:
-    cell, fast, slow = (f"{OWN}{kind}{place}" for kind in ("cell", "fast", "slow"))
-    plain, kind = ("[+-]?[0-9]{1,15}", "BIGINT") if whole else (NUMBER, "DOUBLE")
-    first = f"CASE WHEN regexp_full_match({cell}, {text(plain)}) THEN try_cast({cell} AS {kind}) END"
-    # For what is padded, or whole and written as 1.0 or 1e3.
-    second = (
-        f"CASE WHEN {fast} IS NULL AND {cell} IS NOT NULL THEN "
-        f"CASE WHEN regexp_full_match({trimmed}, {text(NUMBER)}) THEN try_cast({trimmed} AS DOUBLE) END END"
-    )
-    if not whole:
-        value = f"coalesce({fast}, {slow})"
-        faults = ((f"{name} IS NULL AND NOT {blank}", NO_NUMBER), (f"NOT isfinite({name})", NOT_FINITE))
-        return Cell(value, f"isfinite({name})", faults, first, second)
+def _decimal(cell: str, trimmed: str, blank: str, name: str) -> Cell:
     value = (
-        f"coalesce({fast}, CASE WHEN abs({slow}) <= {LARGEST_WHOLE} AND trunc({slow}) = {slow} THEN {slow}::BIGINT END)"
+        f"CASE WHEN regexp_full_match({cell}, {text(NUMBER)}) THEN try_cast({cell} AS DOUBLE) "
+        f"WHEN regexp_full_match({trimmed}, {text(NUMBER)}) THEN try_cast({trimmed} AS DOUBLE) END"
     )
+    faults = ((f"{name} IS NULL AND NOT {blank}", NO_NUMBER), (f"NOT isfinite({name})", NOT_FINITE))
+    return Cell(value, f"isfinite({name})", faults)
+
+
+def _whole(cell: str, trimmed: str, blank: str, name: str) -> Cell:
+    """A whole number. Nearly all are written as the database itself would write them, which is quick to tell."""
+    is_number = f"regexp_full_match({trimmed}, {text(NUMBER)})"
+    value = (
+        f"CASE WHEN strlen({cell}) < 16 AND try_cast({cell} AS BIGINT)::VARCHAR = {cell} "
+        f"THEN try_cast({cell} AS BIGINT) ELSE "
+        # A list of one, so that the regular expression stands here once: each is compiled anew for every file.
+        f"list_transform([CASE WHEN {is_number} THEN try_cast({trimmed} AS DOUBLE) END], "
+        f"lambda x: CASE WHEN abs(x) <= {LARGEST_WHOLE} AND trunc(x) = x THEN x::BIGINT END)[1] END"
+    )
+    wrong = f"{name} IS NULL AND NOT {blank}"
     faults = (
-        (f"{name} IS NULL AND {slow} IS NULL AND NOT {blank}", NO_NUMBER),
-        (f"{name} IS NULL AND NOT isfinite({slow})", NOT_FINITE),
-        (f"{name} IS NULL AND NOT {blank}", NOT_WHOLE),
+        (f"{wrong} AND NOT {is_number}", NO_NUMBER),
+        (f"{wrong} AND NOT isfinite(try_cast({trimmed} AS DOUBLE))", NOT_FINITE),
+        (wrong, NOT_WHOLE),
     )
-    return Cell(value, f"{name} IS NOT NULL", faults, first, second)
+    return Cell(value, f"{name} IS NOT NULL", faults)
 
 
 def parquet(paths: list[Path]) -> str:

@@ -57,7 +57,10 @@ class Seen:
 
 
 def main(options: argparse.Namespace) -> str:
-    """The product block for the file that --describe names, as it stands in config.json's `products`.
+    """Print the product block for the file that --describe names, as it stands in config.json's `products`.
+
+    Returns:
+        What to do with it.
 
     Raises:
         ChurnError: what has to be said with --id, --target or --positive.
@@ -76,13 +79,11 @@ def main(options: argparse.Namespace) -> str:
         block = _block(found, options.id, options.target, options.positive)
     finally:
         os.close(descriptor)
-    logger.info(
-        'check it, paste it under "products" in config.json, put the file into sourcedata/%s/ and type: '
-        "python ingestion.py --product %s",
-        name,
-        name,
+    print(f'"{name}": {json.dumps(block, indent=2, ensure_ascii=False)}\n')
+    return (
+        'check it, paste it under "products" in config.json, put the file into the product\'s folder '
+        f"(sourcedata/{name}/) and type: python ingestion.py --product {name}"
     )
-    return f'"{name}": {json.dumps(block, indent=2, ensure_ascii=False)}'
 
 
 def _block(found: Content, identity: str | None, target: str | None, positive: str | None) -> dict[str, object]:

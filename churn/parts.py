@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 REJECTS = "rejects"
 # A dictionary of many values costs time and saves nothing on hashes and numbers.
-WRITTEN = "(FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2, DICTIONARY_SIZE_LIMIT 5000)"
+WRITTEN = "(FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2, DICTIONARY_SIZE_LIMIT 1000)"
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,9 @@ class Incoming:
     def _deduplicate(self, table: str) -> int:
         """Delete from a table what is stored and, of equal rows in it, all but the first; how many it deleted."""
         deleted = self._one(f"DELETE FROM {table} WHERE row_hash IN (SELECT row_hash FROM stored)")
-        repeated = f"SELECT row_hash, min(rowid) AS first FROM {table} GROUP BY row_hash HAVING count(*) > 1"
-        if self._make("repeated", repeated):
+        if self._one(f"SELECT count(*) - count(DISTINCT row_hash) FROM {table}"):
+            repeated = f"SELECT row_hash, min(rowid) AS first FROM {table} GROUP BY row_hash HAVING count(*) > 1"
+            self._make("repeated", repeated)
             deleted += self._one(
                 f"DELETE FROM {table} WHERE rowid IN (SELECT t.rowid FROM {table} AS t "
                 "JOIN repeated USING (row_hash) WHERE t.rowid <> first)"

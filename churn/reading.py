@@ -229,13 +229,13 @@ def _account(connection: "duckdb.DuckDBPyConnection", found: Content, columns: C
             "SELECT line, max(error_type::VARCHAR) FROM reject_errors GROUP BY line ORDER BY line"
         ).fetchall()
     )
+    plain = found.lines == found.header_lines + loaded + len(refused)
+    if not plain:
+        connection.execute(cells.broken_ids(columns, table))
     faults = dict(
         connection.execute(f"SELECT rowid, fault FROM {table} WHERE fault > 0 ORDER BY rowid LIMIT {KEPT}").fetchall()
     )
-    if found.lines == found.header_lines + loaded + len(refused):
-        lines = _plain_lines(found, refused, faults)
-    else:
-        lines = _traced_lines(found, loaded, refused, faults)
+    lines = _plain_lines(found, refused, faults) if plain else _traced_lines(found, loaded, refused, faults)
     rejects = [
         Reject(lines[0][number], None, PARSER_REASONS.get(refused[number], refused[number].lower()))
         for number in list(refused)[:KEPT]

@@ -1,4 +1,4 @@
-"""What the app asks of a request, and what it reads for it: the release in production, and files in the data folders."""
+"""What the app asks of a request, and reads for it: the release in production, and files in the data folders."""
 
 import contextlib
 import errno

@@ -419,7 +419,10 @@ def describe(capsys, caplog, *arguments):
     with caplog.at_level(logging.INFO):
         code = stage.main(ingestion.ingest, *commands, argv=[str(argument) for argument in arguments])
     printed = capsys.readouterr().out
-    return code, json.loads("{" + printed + "}") if code == 0 else printed, caplog.text
+    if code:
+        return code, printed, caplog.text
+    block, _, advice = printed.rstrip("\n").rpartition("\n\n")
+    return code, json.loads("{" + block + "}"), caplog.text + advice
 
 
 def test_described_files_ingest_as_described(shared_data, tmp_path, capsys, caplog):
