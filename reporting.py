@@ -14,15 +14,12 @@ import numpy as np
 import pandas as pd
 
 from churn import (
-    charts,
     dataset,
     decisions,
     estimators,
     heldout,
     measures,
     releases,
-    report_content,
-    report_pdf,
     stage,
     storage,
 )
@@ -30,8 +27,9 @@ from churn import statistics as stored
 from churn.columns import Columns
 from churn.config import Product
 from churn.errors import DataError, DropError, NoRelease, ReleaseError
-from churn.report_blocks import Document, Table
-from churn.report_content import Clients, Facts
+from churn.report import charts, content, pdf
+from churn.report.blocks import Document, Table
+from churn.report.content import Clients, Facts
 from churn.words import fit, percent
 
 logger = logging.getLogger(__name__)
@@ -48,17 +46,17 @@ def report(product: Product) -> str:
         ReleaseError: there is no version, it has no score, or it is not the bytes that its manifest lists.
     """
     facts = gather(product)
-    document = report_content.document(facts)
+    document = content.document(facts)
     version, scores = facts.manifest["version"], facts.manifest["scores"]
     made = {
         "report.html": html(document).encode(),
-        "report.pdf": report_pdf.pdf(document),
+        "report.pdf": pdf.pdf(document),
         "confusionmatrix.png": charts.confusion(scores["confusion"], f"{product.name}, version {version}").png,
     }
     for folder in (product.reports / version, product.reports):
-        for name, content in made.items():
-            storage.write_if_changed(folder / name, content)
-    headline = report_content.headline(scores, facts.min_class_rows)
+        for name, written in made.items():
+            storage.write_if_changed(folder / name, written)
+    headline = content.headline(scores, facts.min_class_rows)
     return f"{version}: {headline} {product.reports / 'report.html'}"
 
 

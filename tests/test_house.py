@@ -17,9 +17,13 @@ from packaging.utils import canonicalize_name
 from tests.conftest import HOME
 
 SCRIPTS = {path.stem: path for path in HOME.glob("*.py") if path.stem.isidentifier()}
-LIBRARY = {f"churn.{path.stem}": path for path in (HOME / "churn").glob("*.py") if path.stem != "__init__"}
+LIBRARY = {
+    ".".join(path.relative_to(HOME).with_suffix("").parts): path
+    for path in (HOME / "churn").rglob("*.py")
+    if path.stem != "__init__"
+}
 MODULES = {**SCRIPTS, **LIBRARY, **{f"demo.{path.stem}": path for path in (HOME / "demo").glob("*.py")}}
-SOURCES = [*MODULES.values(), HOME / "churn" / "__init__.py"]
+SOURCES = [*MODULES.values(), *(HOME / "churn").rglob("__init__.py")]
 TESTS = list((HOME / "tests").glob("*.py"))
 STAGES = {"ingestion", "training", "scoring", "deployment", "diagnostics", "reporting"}
 

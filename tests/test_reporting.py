@@ -21,9 +21,10 @@ import ingestion
 import reporting
 import scoring
 import training
-from churn import charts, measures, releases, report_content, report_pdf
+from churn import measures, releases
 from churn.errors import ReleaseError
-from churn.report_blocks import Bars, Document, Pictures, Section, Table, Text, Tiles
+from churn.report import charts, content, pdf
+from churn.report.blocks import Bars, Document, Pictures, Section, Table, Text, Tiles
 from churn.words import fit, percent
 from demo import fabricate
 from tests.conftest import HOME, make_product
@@ -153,7 +154,7 @@ def test_the_figures_are_those_of_the_manifest(deployed):
 def test_the_constant_guess_has_the_scores_that_it_would_have():
     left = np.arange(50) < 12
     scores = measures.scores(left, np.linspace(0, 1, 50), 0.5)
-    rows = {row[0]: row for row in report_content._measures(scores, 0.3).rows}
+    rows = {row[0]: row for row in content._measures(scores, 0.3).rows}
     assert rows["F1"][2] == f"{2 * 12 / (50 + 12):.3f}"
     assert rows["Precision"][2] == rows["Average precision"][2] == "0.240"
     assert rows["Log loss"][2] == f"{log_loss(left, np.full(50, 0.3)):.3f}"
@@ -167,7 +168,7 @@ def test_the_drops_add_up_and_a_file_set_aside_is_named_with_its_reason(tmp_path
         fill(product, held_out=0)
     training.train(product)
     scoring.score(product)
-    document = report_content.document(reporting.gather(product))
+    document = content.document(reporting.gather(product))
     table = next(b for s in document.sections for b in s.blocks if isinstance(b, Table) and b.total)
     counts = np.array([[int(cell.replace(",", "")) for cell in row[2:]] for row in table.rows])
     assert (counts[:-1].sum(axis=0) == counts[-1]).all()
@@ -188,7 +189,7 @@ def test_clients_are_listed_as_people_write_numbers(deployed):
 def test_clients_scored_by_another_version_are_said_to_be(deployed):
     facts = reporting.gather(deployed)
     other = dataclasses.replace(facts, clients=dataclasses.replace(facts.clients, version="0000-other"))
-    assert "version 0000-other gave" in reporting.html(report_content.document(other))
+    assert "version 0000-other gave" in reporting.html(content.document(other))
 
 
 def test_where_nothing_is_deployed_the_newest_version_is_reported_on_and_why_it_is_not(copied):
@@ -223,7 +224,7 @@ def test_held_out_rows_that_changed_or_went_away_are_said_to_have(copied):
     path.write_text("not,this\n")
     facts = reporting.gather(copied)
     assert facts.risk is None
-    assert "No curves: t.csv" in reporting.html(report_content.document(facts))
+    assert "No curves: t.csv" in reporting.html(content.document(facts))
 
 
 def test_the_decisions_are_told_newest_first_and_in_full(deployed):
@@ -238,7 +239,7 @@ def test_the_decisions_are_told_newest_first_and_in_full(deployed):
         }
         for i, action in enumerate(["none", "deployed", "kept"] * 3, start=1)
     ]
-    document = report_content.document(dataclasses.replace(facts, decisions=decisions))
+    document = content.document(dataclasses.replace(facts, decisions=decisions))
     table = next(b for s in document.sections for b in s.blocks if isinstance(b, Table) and "decisions" in b.title)
     assert [row[3] for row in table.rows] == [f"because {i} < 9" for i in (9, 8, 7, 6, 5)]
     assert "No decision was recorded" in page(deployed)
@@ -298,7 +299,7 @@ def everything(text):
 @given(st.text(min_size=1, max_size=80) | st.sampled_from(ODD) | st.just("\udcff"))
 def test_no_text_of_the_data_can_break_the_page_or_the_pdf(text):
     document = everything(text)
-    assert report_pdf.pdf(document).startswith(b"%PDF")
+    assert pdf.pdf(document).startswith(b"%PDF")
     html = reporting.html(document)
     html.encode()
     assert html.count("<h2>") == len(document.sections)
@@ -306,10 +307,10 @@ def test_no_text_of_the_data_can_break_the_page_or_the_pdf(text):
 
 
 def test_markup_in_the_data_stands_in_the_pdf_as_it_is():
-    report_pdf.pdf(everything("x"))  # registers the fonts
+    pdf.pdf(everything("x"))  # registers the fonts
     for text in ("<script>alert(1)</script>", "a & b < c &amp; <b>d</b>", "M\u00fcller </para>", "\u5317\u4eac"):
-        assert report_pdf._paragraph(text, report_pdf.BODY).getPlainText() == text
-    assert report_pdf._paragraph("\U0001f9ff", report_pdf.BODY).getPlainText() == report_pdf.BOX
+        assert pdf._paragraph(text, pdf.BODY).getPlainText() == text
+    assert pdf._paragraph("\U0001f9ff", pdf.BODY).getPlainText() == pdf.BOX
 
 
 def test_words_are_short_printable_and_honest_about_small_shares():

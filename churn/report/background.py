@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from churn.errors import shown
-from churn.report_blocks import Bars, Block, Table, Text
+from churn.report.blocks import Bars, Block, Table, Text
 from churn.words import fit, percent
 
 TOP_COLUMNS, TOP_DROPS, TOP_DECISIONS, TOP_REASONS = 12, 12, 5, 5

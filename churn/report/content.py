@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from churn import charts
-from churn import report_background as background
 from churn.measures import log_losses
-from churn.report_blocks import Bars, Block, Document, Pictures, Section, Table, Text, Tiles
+from churn.report import background, charts
+from churn.report.blocks import Bars, Block, Document, Pictures, Section, Table, Text, Tiles
 from churn.words import fit, percent
 
 TOP_COLUMNS = 12

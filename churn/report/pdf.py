@@ -31,10 +31,10 @@ from reportlab.platypus import (
     TableStyle,
 )
 
-from churn import charts
-from churn.charts import Picture
-from churn.report_blocks import Bars, Block, Document, Pictures, Section, Text, Tiles
-from churn.report_blocks import Table as Rows
+from churn.report import charts
+from churn.report.blocks import Bars, Block, Document, Pictures, Section, Text, Tiles
+from churn.report.blocks import Table as Rows
+from churn.report.charts import Picture
 
 MARGIN = 20 * mm
 WIDTH = A4[0] - 2 * MARGIN

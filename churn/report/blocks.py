@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from churn.charts import Picture
+from churn.report.charts import Picture
 
 
 @dataclass(frozen=True)

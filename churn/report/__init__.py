@@ -1,0 +1,1 @@
+"""The parts of the report: what it says, its pictures, and its two layouts."""
