@@ -183,8 +183,8 @@ def _counts(drops: list[Drop]) -> str:
         sum(getattr(drop, name) for drop in drops)
         for name in ("rows", "accepted", "duplicate", "rejected", "superseded")
     )
-    replaced = f", {superseded:,} earlier rows superseded" if superseded else ""
-    return f"{rows:,} rows = {accepted:,} new + {duplicate:,} duplicate + {rejected:,} rejected{replaced}"
+    replaced = f", {_plural(superseded, 'earlier row')} superseded" if superseded else ""
+    return f"{_plural(rows, 'row')} = {accepted:,} new + {duplicate:,} duplicate + {rejected:,} rejected{replaced}"
 
 
 def _result(before: Record, record: Record, growing: list[str]) -> str:
@@ -199,7 +199,7 @@ def _result(before: Record, record: Record, growing: list[str]) -> str:
         said.append(f"{_plural(again, 'file')} of known content")
     if growing:
         said.append(f"{_plural(len(growing), 'file')} still being written")
-    text = f"{'; '.join(said) or 'nothing new'}; {record.rows:,} rows stored"
+    text = f"{'; '.join(said) or 'nothing new'}; {_plural(record.rows, 'row')} stored"
     if aside:
         listed = "\n".join(f"  {DropError(drop.name, drop.reason or '', drop.line)}" for drop in aside)
         advice = "mend and save it, and the next run reads it again"

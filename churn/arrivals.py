@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # A group is read into memory at once: so small a share of the limit, because there it takes several times as much as
 # on disk, and two groups are at work.
-GROUP_SHARE = 64
+GROUP_SHARE = 32
 MOST_IN_GROUP = 100
 
 
@@ -62,7 +62,7 @@ def read(
     """
     groups = list(_groups(candidates, product.settings.memory_limit_mb * 1_000_000 // GROUP_SHARE))
     cursors = [connection.cursor(), connection.cursor()]
-    progress = _Progress(len(candidates))
+    progress = _Progress(len(candidates), cursors)
 
     def group_of(index: int, known_now: frozenset[str | None]) -> list[Arrival]:
         arrivals = []
@@ -75,7 +75,7 @@ def read(
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         ahead = pool.submit(group_of, 0, known())
         for index in range(len(groups)):
-            arrivals = progress.wait(ahead)
+            arrivals = progress.wait(ahead, cursors[index % 2])
             if index + 1 < len(groups):
                 ahead = pool.submit(group_of, index + 1, known())
             yield cursors[index % 2], arrivals
@@ -128,19 +128,26 @@ def _open(
 class _Progress:
     """Tells a person who watches how far the reading is; tells a log nothing."""
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int, cursors: "list[duckdb.DuckDBPyConnection]") -> None:
         self.total, self.done, self.name = total, 0, ""
+        if sys.stderr.isatty():
+            for cursor in cursors:  # it keeps count of its progress only so, and need not print it
+                cursor.execute("SET enable_progress_bar = true; SET enable_progress_bar_print = false")
 
     def now(self, name: str) -> None:
         """The next file is being opened."""
         self.done, self.name = self.done + 1, name
 
-    def wait(self, future: "concurrent.futures.Future[list[Arrival]]") -> list[Arrival]:
-        """Wait for a group of files."""
+    def wait(
+        self, future: "concurrent.futures.Future[list[Arrival]]", cursor: "duckdb.DuckDBPyConnection"
+    ) -> list[Arrival]:
+        """Wait for a group of files, which a cursor reads."""
         while sys.stderr.isatty():
             try:
                 return future.result(timeout=0.5)
             except concurrent.futures.TimeoutError:
-                sys.stderr.write(f"\r{self.done:,} of {self.total:,}: {shown(self.name)}\x1b[K\r")
+                share = cursor.query_progress()
+                percent = f", {share:.0f}%" if share > 0 else ""
+                sys.stderr.write(f"\r{self.done:,} of {self.total:,}: {shown(self.name)}{percent}\x1b[K\r")
                 sys.stderr.flush()
         return future.result()

@@ -36,11 +36,15 @@ REASONS = {
 
 @dataclass(frozen=True)
 class Cell:
-    """One column in SQL: its value, a quick test that it is sound (None: always), and (test, fault) pairs in order."""
+    """One column in SQL: its value, a quick test that it is sound (None: always), and (test, fault) pairs in order.
+
+    `first` is what the value is made from, worked out once: (name, expression).
+    """
 
     value: str
     sound: str | None = None
     faults: tuple[tuple[str, int], ...] = ()
+    first: tuple[str, str] | None = None
 
 
 def quoted(column: str) -> str:
@@ -91,7 +95,7 @@ def load_statement(
         places: the field at which each column stands; one that is not there is missing throughout.
         labelled: a row without a known label is at fault.
     """
-    values, sound, faults = [], [], []
+    values, sound, faults, firsts = [], [], [], []
     for number, column in enumerate(columns.stored):
         if column not in places:
             values.append(f"NULL::{sql_type(column, columns)} AS {quoted(column)}")
@@ -99,14 +103,16 @@ def load_statement(
         cell = _cell(column, f"{OWN}{places[column]}", columns, labelled)
         values.append(f"{cell.value} AS {quoted(column)}")
         sound += [cell.sound] if cell.sound else []
+        firsts += [f"{cell.first[1]} AS {cell.first[0]}"] if cell.first else []
         faults += [f"WHEN {test} THEN {number * 8 + fault}" for test, fault in cell.faults]
     fault = f"CASE WHEN {' AND '.join(sound) or 'true'} THEN 0 {' '.join(faults)} ELSE 0 END::INTEGER AS fault"
     cells = ", ".join(f"'{OWN}{i}': 'VARCHAR'" for i in range(width))
     used = [f"{OWN}{i}" for i in sorted(places.values())]
     hashed = [f"{expression} AS {name}" for name, expression in hashes(columns).items()]
     return (
-        f"CREATE TEMP TABLE {table} AS WITH typed AS (SELECT {', '.join(used + values)} "
-        f"FROM read_csv({text(path)}, columns={{{cells}}}, {OPTIONS})) "
+        f"CREATE TEMP TABLE {table} AS WITH "
+        f"cells AS (SELECT {', '.join(used + firsts)} FROM read_csv({text(path)}, columns={{{cells}}}, {OPTIONS})), "
+        f"typed AS (SELECT {', '.join(used + values)} FROM cells) "
         f"SELECT {', '.join([*map(quoted, columns.stored), fault, *hashed])} FROM typed"
     )
 
@@ -161,9 +167,9 @@ def _decimal(cell: str, trimmed: str, blank: str, name: str) -> Cell:
 def _whole(cell: str, trimmed: str, blank: str, name: str) -> Cell:
     """A whole number. Nearly all are written as the database itself would write them, which is quick to tell."""
     is_number = f"regexp_full_match({trimmed}, {text(NUMBER)})"
+    plain = f"{cell}_plain"
     value = (
-        f"CASE WHEN strlen({cell}) < 16 AND try_cast({cell} AS BIGINT)::VARCHAR = {cell} "
-        f"THEN try_cast({cell} AS BIGINT) ELSE "
+        f"CASE WHEN strlen({cell}) < 16 AND {plain}::VARCHAR = {cell} THEN {plain} ELSE "
         # A list of one, so that the regular expression stands here once: each is compiled anew for every file.
         f"list_transform([CASE WHEN {is_number} THEN try_cast({trimmed} AS DOUBLE) END], "
         f"lambda x: CASE WHEN abs(x) <= {LARGEST_WHOLE} AND trunc(x) = x THEN x::BIGINT END)[1] END"
@@ -174,7 +180,7 @@ def _whole(cell: str, trimmed: str, blank: str, name: str) -> Cell:
         (f"{wrong} AND NOT isfinite(try_cast({trimmed} AS DOUBLE))", NOT_FINITE),
         (wrong, NOT_WHOLE),
     )
-    return Cell(value, f"{name} IS NOT NULL", faults)
+    return Cell(value, f"{name} IS NOT NULL", faults, (plain, f"try_cast({cell} AS BIGINT)"))
 
 
 def parquet(paths: list[Path]) -> str:

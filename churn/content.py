@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from churn.errors import ChangingError
 from churn.sources import Candidate
 
-CHUNK = 1 << 22
+CHUNK = 1 << 20
 # The longest record that DuckDB takes; Python's own reader, which traces the lines, gets the same limit.
 LONGEST = 2_000_000
 

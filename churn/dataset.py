@@ -4,6 +4,7 @@ Nothing heavy is imported until rows are read.
 """
 
 import contextlib
+import logging
 import os
 import shutil
 import tempfile
@@ -26,6 +27,8 @@ __all__ = [
     "INGESTED", "QUARANTINED", "Drop", "Record", "connect", "frame", "load_record", "read_clients", "read_file",
     "read_folder", "rows", "save_record", "unknown",
 ]  # fmt: skip
+
+logger = logging.getLogger(__name__)
 
 PARTS = "parts"
 
@@ -78,8 +81,8 @@ def connect(product: "Product", spill: Path | None = None) -> "Iterator[duckdb.D
     except duckdb.OutOfMemoryException as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"memory_limit_mb of {limit} is not enough, or {spill} is full: {reason}") from None
-    except duckdb.IOException as error:
-        raise DataError(f"{product.ingested}: {str(error).splitlines()[0]}") from None
+    except (duckdb.OperationalError, duckdb.InvalidInputException) as error:
+        raise DataError(f"{product.ingested} cannot be used: {str(error).splitlines()[0]}") from None
     finally:
         shutil.rmtree(spill, ignore_errors=True)
 
@@ -140,16 +143,26 @@ def read_file(
 
 
 def read_clients(product: "Product") -> "pd.DataFrame":
-    """The rows of the file of current clients that the product names (`clients_path`).
+    """The rows of the file of current clients that the product names (`clients_path`); what does not fit is logged.
 
     Raises:
         DropError: it cannot be used.
     """
     if product.clients is None:
         raise DropError(product.name, "names no clients_path in its config")
-    source = Folder(product.clients.parent)
-    descriptor = source.open(product.clients.name)
+    from churn import content, reading
+
+    name = product.clients.name
+    descriptor = Folder(product.clients.parent).open(name)
     try:
-        return read_file(product, descriptor, product.clients.name)
+        with connect(product) as connection:
+            found = content.examine(descriptor, name)
+            options = {"labelled": False, "max_rejected": product.settings.max_rejected}
+            result = reading.read(connection, found, product.columns, "incoming", **options)
+            if result.rejected:
+                first = result.rejects[0]
+                what = f"{result.rejected:,} of {result.rows:,} clients are left out; the first"
+                logger.warning("%s, line %d: %s: %s", name, first.line, what, first.what)
+            return reading.frame(connection, "incoming", product.columns)
     finally:
         os.close(descriptor)

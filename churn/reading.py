@@ -43,6 +43,11 @@ class Reject:
     column: str | None
     reason: str
 
+    @property
+    def what(self) -> str:
+        """Column and reason in words."""
+        return f"{self.column}: {self.reason}" if self.column else self.reason
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -124,8 +129,9 @@ def read(
         )
     except duckdb.InvalidInputException:
         found.check_unchanged()
-        reason = "cannot be read as CSV: its lines end in several ways (LF, CR LF, CR); save it again with one"
-        raise DropError(found.name, reason, content.first_odd_line(found)) from None
+        line = content.first_odd_line(found)
+        reason = "lines end in several ways (LF, CR LF, CR)" if line else "its quotes or lines are not those of a CSV"
+        raise DropError(found.name, f"cannot be read: {reason}; save it again as CSV", line) from None
     found.check_unchanged()
     reading = _account(connection, found, columns, table)
     found.check_unchanged()
@@ -147,7 +153,7 @@ def _too_many(name: str, reading: Reading, max_rejected: float) -> TooManyReject
     first = reading.rejects[0]
     reason = (
         f"{reading.rejected:,} of {reading.rows:,} rows do not fit, more than the {max_rejected:.0%} of max_rejected; "
-        f"the first: {f'{first.column}: ' if first.column else ''}{first.reason}"
+        f"the first: {first.what}"
     )
     return TooManyRejectedError(name, reason, first.line, reading)
 

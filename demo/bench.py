@@ -2,7 +2,8 @@
 
 Every figure is of a whole process, from its start to its end, with both sides in turn. The pandas code is what
 public pipelines of this kind do at every tick: read every file, concatenate, drop duplicates, write all of it.
-Everything is made in a scratch folder and removed afterwards. It takes about ten minutes, with --quick one.
+Everything is made in a scratch folder and removed afterwards. It takes about five minutes, with
+--quick half of one.
 
     python demo/bench.py [--quick] [--only full|drop|tick ...]
 """
@@ -68,7 +69,7 @@ class Size:
 
 
 FULL = Size(months=25, clients=400_000, stores=(3, 8, 18, 25), merged=18, drop=10_000, repeats=5, files=500)
-QUICK = Size(months=4, clients=20_000, stores=(2, 4), merged=4, drop=1_000, repeats=2, files=20)
+QUICK = Size(months=4, clients=20_000, stores=(2, 4), merged=4, drop=1_000, repeats=1, files=20)
 TITLE = ("work", "pandas, or other", "ours", "ratio", "wanted")
 
 

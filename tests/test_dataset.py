@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import ingestion
 from churn import cells, dataset, parts, recount, sources, storage
-from churn.errors import DropError
+from churn.errors import DataError, DropError
 from tests.conftest import HOME, make_product
 
 MONTHLY = {
@@ -53,7 +53,7 @@ def test_with_as_of_the_newest_drop_wins_and_the_superseded_row_is_counted(month
     ingestion.ingest(monthly)
     put(monthly, "b.csv", "b,2026-01-01,1,x,0", "a,2026-01-01,9,x,1", "c,2026-01-01,1,x,0")
     assert ingestion.ingest(monthly) == (
-        "1 drop ingested: 3 rows = 2 new + 1 duplicate + 0 rejected, 1 earlier rows superseded; 4 rows stored"
+        "1 drop ingested: 3 rows = 2 new + 1 duplicate + 0 rejected, 1 earlier row superseded; 4 rows stored"
     )
     assert live(monthly) == [("b", "01-01", 1, 1), ("a", "02-01", 1, 1), ("a", "01-01", 9, 2), ("c", "01-01", 1, 2)]
     assert (monthly.ingested / "finaldata.csv").read_text() == (
@@ -232,7 +232,7 @@ def test_a_folder_is_read_whole_and_a_bad_file_in_it_is_an_error(monthly):
         dataset.read_folder(monthly, monthly.test)
 
 
-def test_the_current_clients_need_no_label_and_every_row_must_fit(tmp_path):
+def test_the_current_clients_need_no_label_and_what_does_not_fit_is_said(tmp_path, caplog):
     product = make_product(tmp_path, "monthly", **MONTHLY, clients_path="clients.csv")
     (tmp_path / "clients.csv").write_text("client,spend,kind\na,1,x\nb,,\n")
     frame = dataset.read_clients(product)
@@ -240,9 +240,24 @@ def test_the_current_clients_need_no_label_and_every_row_must_fit(tmp_path):
     (tmp_path / "clients.csv").write_text("client,spend,kind\na,1,x\nb,?,\n")
     with pytest.raises(DropError, match="line 3: .*spend: not a number"):
         dataset.read_clients(product)
+    (tmp_path / "clients.csv").write_text("client,spend,kind\n" + "a,1,x\n" * 19 + "b,?,\n")
+    assert len(dataset.read_clients(product)) == 19
+    assert "clients.csv, line 21: 1 of 20 clients are left out; the first: spend: not a number" in caplog.text
+    with pytest.raises(DropError, match="line 21"), (tmp_path / "clients.csv").open("rb") as file:
+        dataset.read_file(product, file.fileno(), "clients.csv")  # what the app is asked to score has to fit whole
     (tmp_path / "clients.csv").unlink()
     with pytest.raises(DropError, match="no longer there"):
         dataset.read_clients(product)
+
+
+def test_too_little_memory_or_a_broken_part_is_an_error_to_mend(monthly):
+    put(monthly, "a.csv", "a,2026-01-01,1,x,0")
+    ingestion.ingest(monthly)
+    with pytest.raises(DataError, match="memory_limit_mb of 1024 is not enough"), dataset.connect(monthly):
+        raise duckdb.OutOfMemoryException("Out of Memory Error: failed to allocate")
+    next(parts.folder(monthly).iterdir()).write_bytes(b"PAR1")
+    with pytest.raises(DataError, match=str(monthly.ingested)):
+        dataset.frame(monthly)
 
 
 def test_folders_with_odd_names_work(tmp_path):

@@ -10,8 +10,9 @@ import time
 import pandas as pd
 import pytest
 
-from churn import estimators, releases, storage
+from churn import dataset, estimators, releases, storage
 from demo import fabricate
+from tests import odd_files
 from tests.conftest import FOLDERS, HOME, make_product
 
 CLIENTS = 600
@@ -244,6 +245,21 @@ def test_a_file_set_aside_is_told_once_with_exit_1_and_stops_nothing(deployed):
     assert done.stdout.splitlines()[-1].startswith("corporate: 1 file set aside")
     assert len(decided(deployed)) == 2
     assert run(deployed).stdout == "corporate: nothing new\n"
+
+
+def test_fifty_odd_files_do_not_keep_the_good_ones_from_a_model(tmp_path):
+    product = make_again(tmp_path)
+    odd_files.make(product.source)
+    drop(product, 1, clients=2000)
+    drop(product, 1, clients=500, first=2000, folder=product.test)
+    done = run(product, expect=1)
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "set aside" in done.stdout.splitlines()[-1]
+    assert decided(product)[-1]["action"] == "deployed"
+    assert dataset.load_record(product).rows > 2000
+    for drop_ in dataset.load_record(product).ingested:
+        assert drop_.rows == drop_.accepted + drop_.duplicate + drop_.rejected
+    run(product)  # what was set aside is told once
 
 
 def test_one_broken_product_does_not_stop_the_others(tmp_path):

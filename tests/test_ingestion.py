@@ -76,7 +76,7 @@ def test_nothing_new_changes_no_file(product):
     put(product, "a.csv", "abcd,1,2,3,0")
     ingestion.ingest(product)
     before = {path: path.stat().st_mtime_ns for path in product.ingested.rglob("*")}
-    assert ingestion.ingest(product) == "nothing new; 1 rows stored"
+    assert ingestion.ingest(product) == "nothing new; 1 row stored"
     assert {path: path.stat().st_mtime_ns for path in product.ingested.rglob("*")} == before
 
 
@@ -92,11 +92,11 @@ def test_the_same_content_under_another_name_is_known_and_read_once(product):
     path = put(product, "a.csv", "abcd,1,2,3,0")
     ingestion.ingest(product)
     shutil.copy(path, product.source / "copy.csv")
-    assert ingestion.ingest(product) == "1 file of known content; 1 rows stored"
-    assert ingestion.ingest(product) == "nothing new; 1 rows stored"
+    assert ingestion.ingest(product) == "1 file of known content; 1 row stored"
+    assert ingestion.ingest(product) == "nothing new; 1 row stored"
     path.touch()
-    assert ingestion.ingest(product) == "1 file of known content; 1 rows stored"
-    assert ingestion.ingest(product) == "nothing new; 1 rows stored"
+    assert ingestion.ingest(product) == "1 file of known content; 1 row stored"
+    assert ingestion.ingest(product) == "nothing new; 1 row stored"
     drop = dataset.load_record(product).drops[0]
     assert (drop.name, [look.name for look in drop.also]) == ("a.csv", ["copy.csv"])
     assert (product.ingested / "ingestedfiles.txt").read_text() == "a.csv\n"
@@ -122,7 +122,7 @@ def test_a_removed_drop_stays_ingested(product):
     put(product, "a.csv", "abcd,1,2,3,0").rename(product.source / "b.csv")
     ingestion.ingest(product)
     (product.source / "b.csv").unlink()
-    assert ingestion.ingest(product) == "nothing new; 1 rows stored"
+    assert ingestion.ingest(product) == "nothing new; 1 row stored"
     assert "0 files (1 are no longer there)" in ingestion.verify(product)
 
 
@@ -322,7 +322,7 @@ def test_a_run_killed_after_the_commit_leaves_exports_that_the_next_run_brings_u
     monkeypatch.undo()
     with pytest.raises(DataError, match="python ingestion.py mends that"):
         ingestion.verify(product)
-    assert ingestion.ingest(product) == "nothing new; 1 rows stored"
+    assert ingestion.ingest(product) == "nothing new; 1 row stored"
     assert final(product) == [HEADER, "abcd,1,2,3,0"]
 
 
@@ -406,8 +406,8 @@ def test_the_script_prints_a_line_a_product_and_logs_a_line_a_drop(product):
     put(product, "a.csv", "abcd,1,2,3,0")
     command = [sys.executable, HOME / "ingestion.py", "--config", product.config_path]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout == ("corporate: 1 drop ingested: 1 rows = 1 new + 0 duplicate + 0 rejected; 1 rows stored\n")
-    assert "a.csv: 1 rows" in done.stderr
+    assert done.stdout == ("corporate: 1 drop ingested: 1 row = 1 new + 0 duplicate + 0 rejected; 1 row stored\n")
+    assert "a.csv: 1 row" in done.stderr
     done = subprocess.run([*command, "--verify"], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("corporate: 1 drops, 1 rows")
 

@@ -1,0 +1,13 @@
+"""The benchmark runs, and compares like with like; how fast is for `make bench` to say."""
+
+import re
+
+from demo import bench
+
+
+def test_the_quick_benchmark_measures_both_sides(capsys):
+    assert bench.main(["--quick", "--only", "full", "drop"]) == 0
+    table = capsys.readouterr().out
+    assert "the same rows" in table and "OTHER ROWS" not in table
+    assert len(re.findall(r"\d+\.\d x as fast", table)) == 2
+    assert "rows onto" in table
