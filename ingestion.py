@@ -16,17 +16,18 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from churn import arrivals, dataset, exports, parts, sources, stage, storage
-from churn.arrivals import Arrival
+from churn import dataset, sources, stage, storage
 from churn.config import Product
 from churn.dataset import INGESTED, QUARANTINED, Drop, Record
 from churn.errors import ChangingError, DropError, QuarantineError, shown
+from churn.intake import arrivals, exports, parts
+from churn.intake.arrivals import Arrival
 from churn.sources import Candidate
 
 if TYPE_CHECKING:
     import duckdb
 
-    from churn.reading import Reject
+    from churn.intake.reading import Reject
 
 logger = logging.getLogger(__name__)
 
@@ -67,14 +68,14 @@ def verify(product: Product) -> str:
     Raises:
         DataError: something differs from the record.
     """
-    from churn import recount
+    from churn.intake import recount
 
     return recount.verify(product)
 
 
 def describe(options: argparse.Namespace) -> str:
     """Print the product block for a CSV, as it stands in config.json's `products`; what to do with it."""
-    from churn import describe
+    from churn.intake import describe
 
     return describe.main(options)
 

@@ -2,7 +2,7 @@
 
 A product's columns are its id and its `as_of` date (both optional), its features (numbers, whole numbers and
 categories) and its target. Ids and categories are text: a client named `null`, an id `007` and a `Yes` stay
-what they are. The same contract reads CSV cells (`churn/reading.py`, in SQL) and JSON values (here).
+what they are. The same contract reads CSV cells (`churn/intake/reading.py`, in SQL) and JSON values (here).
 """
 
 import math

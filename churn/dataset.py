@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from churn.config import Product
-    from churn.reading import Reading
+    from churn.intake.reading import Reading
 
 __all__ = [
     "INGESTED", "QUARANTINED", "Drop", "Record", "connect", "frame", "load_record", "read_clients", "read_file",
@@ -39,7 +39,7 @@ def rows(product: "Product", record: Record, since: int = 0, *, ordered: bool = 
     Raises:
         DataError: a part is gone.
     """
-    from churn import cells
+    from churn.intake import cells
 
     columns = product.columns
     listed = [drop for drop in record.ingested if drop.part and drop.number > since]
@@ -71,7 +71,7 @@ def connect(product: "Product", spill: Path | None = None) -> "Iterator[duckdb.D
     """
     import duckdb
 
-    from churn import reading
+    from churn.intake import reading
 
     limit = product.settings.memory_limit_mb
     spill = spill or Path(tempfile.gettempdir()) / f"churn-{os.getpid()}"
@@ -92,7 +92,7 @@ def frame(product: "Product", since: int = 0) -> "pd.DataFrame":
 
     Numbers are float64, text is str, as_of datetime64; missing is NaN or NaT.
     """
-    from churn import reading
+    from churn.intake import reading
 
     record = load_record(product)
     with connect(product) as connection:
@@ -107,7 +107,7 @@ def read_folder(product: "Product", folder: Path, labelled: bool = True) -> "tup
     """
     import pandas as pd
 
-    from churn import content, reading
+    from churn.intake import content, reading
 
     source, frames, readings = Folder(folder), [], []
     with connect(product) as connection:
@@ -133,7 +133,7 @@ def read_file(
     Raises:
         DropError: it cannot be used; the reason names the line where there is one.
     """
-    from churn import content, reading
+    from churn.intake import content, reading
 
     with connect(product) as connection:
         found = content.examine(descriptor, name)
@@ -150,7 +150,7 @@ def read_clients(product: "Product") -> "pd.DataFrame":
     """
     if product.clients is None:
         raise DropError(product.name, "names no clients_path in its config")
-    from churn import content, reading
+    from churn.intake import content, reading
 
     name = product.clients.name
     descriptor = Folder(product.clients.parent).open(name)

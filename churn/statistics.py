@@ -6,8 +6,8 @@
 import math
 from typing import TYPE_CHECKING, Any
 
-from churn import cells
 from churn.columns import Columns
+from churn.intake import cells
 
 if TYPE_CHECKING:
     import duckdb

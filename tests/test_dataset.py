@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import ingestion
-from churn import cells, dataset, parts, recount, sources, storage
+from churn import dataset, sources, storage
 from churn.errors import DataError, DropError
+from churn.intake import cells, parts, recount
 from tests.conftest import HOME, make_product
 
 MONTHLY = {
@@ -154,7 +155,7 @@ def test_another_duckdb_makes_the_hashes_anew(tmp_path, monkeypatch, settings_of
     old = sorted(path.name for path in (product.ingested / "parts").iterdir())
     # As if the DuckDB at hand hashed otherwise: salted, and with another version.
     salted = {name: sql.replace("hash(", "hash('salt', ") for name, sql in cells.hashes(product.columns).items()}
-    monkeypatch.setattr("churn.cells.hashes", lambda _: salted)
+    monkeypatch.setattr("churn.intake.cells.hashes", lambda _: salted)
     monkeypatch.setattr("duckdb.__version__", "99.0.0")
     put(product, "c.csv", "b,2026-01-01,1,x,0", "a,2026-01-01,2,x,0", "c,2026-01-01,1,x,0")
     assert "3 rows = 1 new + 2 duplicate" in ingestion.ingest(product)

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 import diagnostics
 import ingestion
 import training
-from churn import cells, dataset, stage, statistics
+from churn import dataset, stage, statistics
 from churn.columns import Columns
+from churn.intake import cells
 from demo import fabricate
 from tests.conftest import make_product
 

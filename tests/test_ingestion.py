@@ -316,7 +316,7 @@ def test_a_harmed_finaldata_is_written_anew(product, harm):
 
 def test_a_run_killed_after_the_commit_leaves_exports_that_the_next_run_brings_up_to_date(product, monkeypatch):
     put(product, "a.csv", "abcd,1,2,3,0")
-    monkeypatch.setattr("churn.exports.export", lambda *_: sys.exit("killed"))
+    monkeypatch.setattr("churn.intake.exports.export", lambda *_: sys.exit("killed"))
     with pytest.raises(SystemExit):
         ingestion.ingest(product)
     monkeypatch.undo()

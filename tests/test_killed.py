@@ -10,7 +10,8 @@ import subprocess
 import sys
 import time
 
-from churn import dataset, decisions, estimators, recount, releases, storage
+from churn import dataset, decisions, estimators, releases, storage
+from churn.intake import recount
 from demo import fabricate
 from tests.conftest import HOME
 from tests.test_fullprocess import CLIENTS, drop, make_again, run

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from churn import columns, content, reading
+from churn import columns
 from churn.columns import Columns
 from churn.errors import ChangingError, ConfigError, DataError, DropError
+from churn.intake import content, reading
 
 CONTRACT = Columns(
     id="id", target="left", positive="1", negative="0", numeric=("x",), integer=("n",), categorical=("kind",)

@@ -4,10 +4,11 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from churn import cells, content, dataset, exports, parts, reading
+from churn import dataset
 from churn.config import Product
 from churn.dataset import Drop, Record
 from churn.errors import ChangingError, DataError, DropError, shown
+from churn.intake import cells, content, exports, parts, reading
 from churn.sources import SOURCES
 
 if TYPE_CHECKING:

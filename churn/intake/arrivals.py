@@ -12,15 +12,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from churn import content
 from churn.config import Product
 from churn.errors import ChangingError, DropError, shown
+from churn.intake import content
 from churn.sources import Candidate, Folder
 
 if TYPE_CHECKING:
     import duckdb
 
-    from churn.reading import Reading
+    from churn.intake.reading import Reading
 
 # A group is read into memory at once: so small a share of the limit, because there it takes several times as much as
 # on disk, and two groups are at work.
@@ -103,7 +103,7 @@ def _open(
     known: frozenset[str | None],
 ) -> Arrival:
     """Open a file, hash it and, when its content is not known, read it into its table."""
-    from churn import reading
+    from churn.intake import reading
 
     began = time.perf_counter()
     candidate, table, sha256 = arrival.candidate, arrival.table, None

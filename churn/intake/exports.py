@@ -9,9 +9,10 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
-from churn import cells, dataset, storage
+from churn import dataset, storage
 from churn.config import Product
 from churn.dataset import Record
+from churn.intake import cells
 
 if TYPE_CHECKING:
     import duckdb

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from churn import cells, content, reading
 from churn.columns import BLANKS, NUMBER
-from churn.content import Content
 from churn.errors import ChurnError, DropError
+from churn.intake import cells, content, reading
+from churn.intake.content import Content
 from churn.settings import ProductSettings
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from churn.columns import BLANKS, LARGEST_WHOLE, NUMBER, Columns
-from churn.content import LONGEST
 from churn.errors import ConfigError
+from churn.intake.content import LONGEST
 
 # Columns of the tables made here; a product's columns cannot be named so.
 RESERVED = ("fault", "row_hash", "key_hash", "drop_number", "file_row_number", "rowid")

@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from churn import cells, dataset, storage
+from churn import dataset, storage
 from churn.config import Product
 from churn.dataset import Drop, Record
+from churn.intake import cells
 
 if TYPE_CHECKING:
     import duckdb

@@ -1,7 +1,7 @@
 """Read a CSV file by the column contract: what fits, what does not, and why.
 
-DuckDB reads the cells, within a bound of memory, and `churn.cells` says what they must be. Its parser keeps quiet
-about what an unclosed quote swallows, so the lines of the file are counted against the rows that came of them.
+DuckDB reads the cells, within a bound of memory, and `cells` says what they must be. Its parser keeps quiet about what
+an unclosed quote swallows, so the lines of the file are counted against the rows that came of them.
 """
 
 import csv
@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from churn import cells, content
 from churn.columns import Columns
-from churn.content import Content
 from churn.errors import DropError
+from churn.intake import cells, content
+from churn.intake.content import Content
 
 if TYPE_CHECKING:
     import duckdb
