@@ -126,6 +126,8 @@ def main(arguments: list[str]) -> int:
     try:
         if options.install and not os.path.isfile(path):
             raise ChurnError(f"{path}: no such file; name one with --config")
+        if options.install:
+            idle.check_packages()
         if options.install and not crontab_line(path).isprintable():  # a line feed in a name would begin another line
             raise ChurnError(f"{path!a}: a crontab cannot hold this path; rename the folder or the file")
         before = _crontab("-l")

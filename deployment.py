@@ -22,6 +22,7 @@ def deploy(product: Product, version: str | None = None, rollback: bool = False,
         ReleaseError: there is no such version, it has no score yet, or its bytes are not those of its manifest.
     """
     storage.sweep(product.production)
+    releases.restore_link(product)
     before = releases.current_version(product)
     if rollback:
         version, why = previous(product), "rolled back by hand" if why == "by hand" else why
@@ -43,9 +44,11 @@ def deploy(product: Product, version: str | None = None, rollback: bool = False,
 
 
 def _candidate(product: Product, version: str | None):
-    """Where a version to deploy lies: in models, or a copy that production still keeps."""
-    if version and (product.production / version / releases.MANIFEST).is_file():
-        return product.production / version
+    """Where a version to deploy lies: in models, else a copy that production still keeps."""
+    if version and version not in releases.versions(product):
+        kept = product.production / version
+        if (kept / releases.MANIFEST).is_file():
+            return kept
     return releases.folder_of(product, version)
 
 
@@ -77,7 +80,8 @@ def show_history(product: Product) -> str:
         table.add_row([entry["version"], entry["from"], until, _f1(product, entry["version"]), entry["why"]])
     deployed = {entry["version"] for entry in entries}
     others = [version for version in releases.versions(product) if version not in deployed]
-    return f"\n{table}" + (f"\nnever deployed: {', '.join(others)}" if others else "")
+    said = f"{entries[-1]['version']} in production" + (f"; never deployed: {', '.join(others)}" if others else "")
+    return f"{said}\n{table}"
 
 
 def _f1(product: Product, version: str) -> str:
@@ -109,7 +113,11 @@ if __name__ == "__main__":
         stage.main(
             deploy,
             stage.argument("--version", metavar="VERSION", help="deploy this version (default: the newest)"),
-            stage.argument("--rollback", action="store_true", help="go back to the version before the current one"),
+            stage.argument(
+                "--rollback",
+                action="store_true",
+                help="to the release before this one; twice: forth again",
+            ),
             stage.view("--list", show_history, action="store_true", help="what was in production, when and why"),
             stage.view("--at", show_release_at, metavar="DATE", help="what was in production at a date (UTC)"),
         )

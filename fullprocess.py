@@ -8,8 +8,10 @@ import sys
 
 from churn import idle
 
-if __name__ == "__main__" and idle.nothing_new(sys.argv[1:]):
-    sys.exit(0)  # before the imports below, which cost many times as much
+if __name__ == "__main__":
+    if idle.nothing_new(sys.argv[1:]):
+        sys.exit(0)  # before the imports below, which cost many times as much
+    idle.check_packages()
 
 import json
 import logging
@@ -39,6 +41,9 @@ def tick(product: Product, force: bool = False) -> str:
     """
     import ingestion
 
+    sources.check(product.test, product.name, "test_data_path")
+    if lost := releases.restore_link(product):
+        logger.warning("%s: the link to the release in production was gone; it is %s again", product.name, lost)
     trouble: list[ChurnError] = []
     try:
         said = ingestion.ingest(product)
@@ -245,7 +250,8 @@ def main(arguments: list[str]) -> int:
     code = stage.main(tick, stage.argument("--force", **FORCE), argv=arguments)
     if path and code == stage.DONE and not any(_pending(product) for product in products):
         runs = {product.name: str(product.logs / "runs.jsonl") for product in products}
-        idle.remember(path, runs, inputs + _outputs(products), before, inputs)
+        said = {product.name: summary.nothing_new(dataset.load_record(product)) for product in products}
+        idle.remember(path, runs, inputs + _outputs(products), before, inputs, said=said)
     return code
 
 

@@ -38,15 +38,18 @@ def ingest(product: Product) -> str:
     Raises:
         QuarantineError: files were set aside in this run; everything else was done.
     """
-    began = time.perf_counter()
+    sources.check(product.source, product.name, "input_folder_path")
     before = record = dataset.load_record(product)
     source = sources.SOURCES[product.settings.source](product.source)
     candidates = dataset.unknown(record, source.list())
     complete, growing = sources.settled(source, candidates, product.settings.settle_seconds)
+    began = time.perf_counter()  # waiting for files to settle is no work
     parts.sweep(product, record)
     if complete or exports.behind(product, record):
         with dataset.connect(product, product.ingested / f"{storage.TEMPORARY}spill") as connection:
             if complete:
+                if not (product.ingested / dataset.RECORD).is_file():
+                    dataset.save_record(product, record)  # from now on, parts without a record are a loss
                 record = parts.with_current_hashes(connection, product, record)
                 record, late = _ingest_all(connection, product, record, source, complete)
                 growing += late

@@ -113,14 +113,15 @@ def _comparison_rows(product: Product, champion: dict[str, Any] | None) -> pd.Da
 
 
 def score_clients(product: Product) -> str:
-    """Write the clients with their risk by the model in production, most at risk first."""
+    """Write the clients with their risk by the model in production, most at risk first, and their last known label."""
     try:
         release = releases.load(releases.current(product))
     except NoRelease:
         return "no clients scored: nothing is in production"
     clients = current_clients(product)
     columns = product.columns
-    shown = clients[[*columns.keys, *columns.features]].astype(dict.fromkeys(columns.integer, "Int64"))
+    # With the label of their row, where there is one: whoever left already need not be called.
+    shown = clients[list(columns.stored)].astype(dict.fromkeys(columns.integer, "Int64"))
     # A stable sort: equal risks stay in the order of the data, so that equal inputs give an equal list.
     risk = pd.Series(estimators.risks(release.model, clients), name="risk", dtype=float)
     risk = risk.sort_values(ascending=False, kind="stable")

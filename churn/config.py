@@ -64,7 +64,9 @@ def load(path: Path) -> dict[str, Product]:
     try:
         config = Config.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError("\n".join(_explain(path, fault) for fault in error.errors())) from None
+        # Unknown keys first: a mistyped key is also a missing one, and its message says what was meant.
+        faults = sorted(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
+        raise ConfigError("\n".join(_explain(path, fault) for fault in faults)) from None
     return _products(config, path.resolve())
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from churn.errors import DataError, DropError
-from churn.record import INGESTED, QUARANTINED, Drop, Record, load_record, save_record, unknown
+from churn.record import INGESTED, PARTS, QUARANTINED, RECORD, Drop, Record, load_record, save_record, unknown
 from churn.sources import Folder
 
 if TYPE_CHECKING:
@@ -24,13 +24,11 @@ if TYPE_CHECKING:
     from churn.intake.reading import Reading
 
 __all__ = [
-    "INGESTED", "QUARANTINED", "Drop", "Record", "connect", "frame", "load_record", "read_clients", "read_file",
-    "read_folder", "rows", "save_record", "unknown",
+    "INGESTED", "PARTS", "QUARANTINED", "RECORD", "Drop", "Record", "connect", "frame", "load_record", "read_clients",
+    "read_file", "read_folder", "rows", "save_record", "unknown",
 ]  # fmt: skip
 
 logger = logging.getLogger(__name__)
-
-PARTS = "parts"
 
 
 def rows(product: "Product", record: Record, since: int = 0, *, ordered: bool = True) -> str:

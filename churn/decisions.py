@@ -23,5 +23,7 @@ def read(product: Product) -> list[dict[str, Any]]:
 
 def write(product: Product, decision: dict[str, Any]) -> None:
     """Add a decision, and log it."""
-    logger.info("%s: %s: %s", product.name, decision["action"], decision["reason"])
+    unmended = decision["action"] != "deployed" and (decision["drift"] or {}).get("yes")
+    level = logging.WARNING if unmended else logging.INFO
+    logger.log(level, "%s: %s: %s", product.name, decision["action"], decision["reason"])
     storage.append_line(product.models / FILE, json.dumps(decision, ensure_ascii=False), log=False)

@@ -9,6 +9,7 @@ import os
 import sys
 import time
 
+NOTHING_NEW = "nothing new"
 HOME = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
@@ -68,37 +69,57 @@ def nothing_new(arguments: list[str]) -> bool:
             head, _, looked = note.read().partition("\n\n")
         lines = [line.split("\t") for line in head.split("\n")]
         paths = [path for _, path in (line for line in lines if line[0] == "look")]
-        products = [(name, runs) for _, name, runs in (line for line in lines if line[0] == "product")]
+        products = [tuple(line[1:]) for line in lines if line[0] == "product"]
         if not paths or look(paths) != looked:
             return False
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         line = f'{{"at": "{now}", "script": "fullprocess", "outcome": "done", "seconds": 0, "text": "nothing new"}}\n'
-        for _, runs in products:
+        for _, runs, _ in products:
             with _open(runs, "a") as log:
                 log.write(line)
     except (OSError, ValueError):  # no note, a damaged one, or nowhere to log to: the run itself sees to it
         return False
-    for name, _ in products:
-        sys.stdout.write(f"{name}: nothing new\n")
+    for name, _, said in products:
+        sys.stdout.write(f"{name}: {said}\n")
     return True
 
 
-def remember(config: str, products: dict[str, str], paths: list[str], inputs_before: str, inputs: list[str]) -> None:
+def check_packages() -> None:
+    """Leave with a hint when this Python has none of the packages: it is the system's, not that of `make run`."""
+    import importlib.util
+
+    if importlib.util.find_spec("pydantic") is None:
+        python = os.path.join(HOME, ".venv", "bin", "python")
+        sys.exit(f"{sys.executable} has not the packages of requirements.txt; use {python} (make run makes it)")
+
+
+def remember(
+    config: str,
+    products: dict[str, str],
+    paths: list[str],
+    inputs_before: str,
+    inputs: list[str],
+    *,
+    said: dict[str, str] | None = None,
+) -> None:
     """Note what everything looks like after a tick that left nothing pending.
 
     Args:
         config: absolute path of the config file.
         products: each product's name and its runs.jsonl.
         paths: what to look at; a path that ends with a slash is a folder whose entries count.
+        said: what the next run is to say of a product when it finds nothing, where that is not NOTHING_NEW.
         inputs_before: `look(inputs)` from before the tick: had anything arrived since, it would not be noted.
     """
     paths = [config, *paths]  # as it was named: a link to another config by now is another config
-    named = [*products.values(), *paths]
+    said = dict.fromkeys(products, NOTHING_NEW) | (said or {})
+    named = [*products.values(), *paths, *said.values()]
     looked = look(paths)
     # Compared after that look: whatever arrives in between must not be noted as seen.
     if any(mark in text for text in named for mark in "\t\n") or look(inputs) != inputs_before:
         return
-    head = [f"product\t{name}\t{runs}" for name, runs in products.items()] + [f"look\t{path}" for path in paths]
+    head = [f"product\t{name}\t{runs}\t{said[name]}" for name, runs in products.items()]
+    head += [f"look\t{path}" for path in paths]
     text = _first_line(config) + "\n".join(head) + "\n\n" + looked
     note = _note(config)
     os.makedirs(os.path.dirname(note), exist_ok=True)
@@ -114,7 +135,7 @@ def _open(path: str, mode: str) -> "io.TextIOWrapper":  # noqa: F821  not worth 
 
 def _first_line(config: str) -> str:
     """The note's format and the config it is about: a note copied along with its folder is about another one."""
-    return f"churn idle note 2 of {config!a}\n"
+    return f"churn idle note 3 of {config!a}\n"
 
 
 def _note(config: str) -> str:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from churn.config import Product
 
 RECORD = "record.json"
+PARTS = "parts"
 INGESTED, QUARANTINED = "ingested", "quarantined"
 
 
@@ -131,6 +132,11 @@ def load_record(product: "Product") -> Record:
         drops = tuple(_drop(entry) for entry in raw.pop("drops"))
         record = Record(**raw, drops=drops)
     except FileNotFoundError:
+        if any((product.ingested / PARTS).glob("*.parquet")):
+            raise DataError(
+                f"{path}: missing, though rows are stored in {product.ingested / PARTS}; restore it from a backup, "
+                f"or move {product.ingested} aside to ingest again what still lies in {product.source}"
+            ) from None
         return empty
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(

@@ -144,8 +144,8 @@ def _verified(folder: Path, name: str, expected: str) -> bytes:
         raise ReleaseError(f"{folder / name}: missing; deploy another version: python deployment.py --list") from None
     if digest(content) != expected:
         raise ReleaseError(
-            f"{folder / name}: not the bytes that its manifest lists, so it is not loaded; "
-            "go back with: python deployment.py --rollback"
+            f"{folder / name}: not the bytes that its manifest lists, so it is not loaded; if it is in production, "
+            f"deploy a sound copy (python deployment.py --version {folder.name}) or go back (--rollback)"
         )
     return content
 
@@ -178,9 +178,24 @@ def history(product: Product) -> list[dict[str, Any]]:
     """
     path = product.production / HISTORY
     entries = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-    if entries and entries[-1]["version"] != current_version(product):
+    # The link still at the entry before means that the last swap never came; anything else is no reason to forget.
+    if len(entries) > 1 and entries[-2]["version"] == current_version(product) != entries[-1]["version"]:
         entries.pop()
     return entries
+
+
+def restore_link(product: Product) -> str | None:
+    """Make the link anew where it is gone although the history says what it pointed to; that version, or None."""
+    if (product.production / CURRENT).is_symlink():
+        return None
+    lost = [entry["version"] for entry in history(product)]
+    if not lost:
+        return None
+    verify(product.production / lost[-1])
+    for name in OLD_NAMES:
+        storage.point(product.production / name, f"{CURRENT}/{name}")
+    storage.point(product.production / CURRENT, lost[-1])
+    return lost[-1]
 
 
 def publish(product: Product, folder: Path, entry: dict[str, Any]) -> None:
@@ -190,6 +205,9 @@ def publish(product: Product, folder: Path, entry: dict[str, Any]) -> None:
         entry: {version, from, why}, for the history.
     """
     target = product.production / folder.name
+    if folder != target and target.is_dir() and not _is_sound(target):
+        target.rename(target.with_name(f"{storage.TEMPORARY}damaged-{target.name}"))
+        storage.sweep(product.production)
     if not target.is_dir():
         with storage.building(target) as staging:
             for path in sorted(folder.iterdir()):
@@ -200,6 +218,14 @@ def publish(product: Product, folder: Path, entry: dict[str, Any]) -> None:
     if current_version(product) != folder.name:
         storage.write(product.production / HISTORY, storage.to_json([*history(product), entry]))
         storage.point(product.production / CURRENT, folder.name)
+
+
+def _is_sound(folder: Path) -> bool:
+    try:
+        verify(folder)
+    except ReleaseError:
+        return False
+    return True
 
 
 def prune(product: Product) -> list[str]:

@@ -15,9 +15,22 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from churn.errors import ChangingError, DropError
+from churn.errors import ChangingError, ConfigError, DropError
 
 NO_FILE = "not a regular file; only files are read"
+
+
+def check(folder: Path, product: str, key: str) -> None:
+    """Make sure that a configured folder is there: a mistyped path or a lost mount must not look like no news.
+
+    A product's own folder may be absent, as a new product's is, but not the one above it.
+
+    Raises:
+        ConfigError: it is absent, or no folder.
+    """
+    above = folder.parent if folder.name == product and not folder.exists() else folder
+    if not above.is_dir():
+        raise ConfigError(f"{above}: no such folder; mend {key} in the config, or mount or make it")
 
 
 @dataclass(frozen=True)

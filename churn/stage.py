@@ -5,6 +5,7 @@ One product that fails does not stop the others; the worst outcome gives the cod
 """
 
 import argparse
+import errno
 import io
 import json
 import logging
@@ -166,11 +167,27 @@ def _attempt(step: Callable[[], Outcome], product: str = "") -> Outcome:
     except LockedError as error:
         return Outcome(LOCKED, str(error))
     except (ChurnError, OSError) as error:
-        logger.error("%s%s", where, error)
-        return Outcome(FIXABLE, str(error), isinstance(error, QuarantineError))
+        text = str(error) if isinstance(error, ChurnError) else _of_the_system(error)
+        logger.error("%s%s", where, text)
+        return Outcome(FIXABLE, text, isinstance(error, QuarantineError))
     except Exception:  # noqa: BLE001  the outermost boundary: a bug in one product must not stop the others
         logger.exception("%sa bug: please report it with this traceback", where)
         return Outcome(BUG, "a bug; the traceback is in the log")
+
+
+def _of_the_system(error: OSError) -> str:
+    """What the operating system refused, on which file, and what to do."""
+    remedies = {
+        errno.ENOSPC: "free space on that disk, and run again",
+        errno.EDQUOT: "free space on that disk, and run again",
+        errno.EROFS: "mount it for writing",
+        errno.EACCES: "mend its permissions",
+        errno.EEXIST: "a file stands where a folder belongs; move it away",
+        errno.ENOTDIR: "a file stands where a folder belongs; move it away",
+    }
+    place = f"{error.filename}: " if error.filename else ""
+    remedy = remedies.get(error.errno, "see to it")
+    return f"{place}{error.strerror or error}; {remedy}. Nothing that was complete is lost"
 
 
 def _said(outcome: Outcome, product: str = "") -> int:

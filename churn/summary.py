@@ -3,7 +3,7 @@
 import sys
 from typing import Any
 
-from churn import releases
+from churn import idle, releases
 from churn.config import Product
 from churn.dataset import Record
 
@@ -26,10 +26,11 @@ def block(
     shown["production"] = champion["version"] if champion else "nothing yet"
     if decision:
         shown["decided"] = f"{decision['action']}: {decision['reason']}"
+    config = "" if product.config_path.name == "config.json" else f" --config {product.config_path}"
     shown["next"] = (
-        f"make serve (the app), {sys.executable} cron.py --install (a look every ten minutes)"
+        f"make serve (the app), {sys.executable} cron.py --install{config} (a look every ten minutes)"
         if champion
-        else f"more data into {product.source}, or {sys.executable} fullprocess.py --force"
+        else f"more data into {product.source}, or {sys.executable} fullprocess.py --force{config}"
     )
     order = ("ingested", "decided", "production", "score", "clients", "diagnosed", "report", "next")
     text = "\n".join([f"\n{product.name}", *(f"  {key:<11} {shown[key]}" for key in order if key in shown), ""])
@@ -44,4 +45,13 @@ def headline(product: Product, record: Record, decision: dict[str, Any] | None, 
         return f"no data yet; put a file into {product.source}"
     if decision:
         return f"{decision['action']}; {production}: {decision['reason']}"
-    return f"brought up to date; {production}" if refreshed else "nothing new"
+    return f"brought up to date; {production}" if refreshed else nothing_new(record)
+
+
+def nothing_new(record: Record) -> str:
+    """What a run says that finds nothing; what was set aside before is not forgotten."""
+    aside = len(record.quarantined)
+    if not aside:
+        return idle.NOTHING_NEW
+    files = f"{aside} files are" if aside > 1 else "1 file is"
+    return f"{idle.NOTHING_NEW}; {files} still set aside (python ingestion.py --verify lists them)"

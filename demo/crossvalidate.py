@@ -38,7 +38,7 @@ def cross_validate(product: Product, seeds: list[int] | None = None, model: str 
         risk, fold = found
         shown = [*_means(left, risk, fold), _honest_f1(left, risk, fold)]
         table.add_row([said["model"], seed, f"{len(left):,}", *(f"{value:.4f}" for value in shown)])
-    return f"\n{table}"
+    return f"{len(frame):,} rows in {training.FOLDS} folds, means over the folds\n{table}"
 
 
 def _means(left: np.ndarray, risk: np.ndarray, fold: np.ndarray) -> list[float]:

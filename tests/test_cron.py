@@ -25,7 +25,8 @@ PATHS = ["/srv/churn/config.json", '/srv/it\'s 100% "ours"/$HOME/`x`/co#nfig.jso
 
 
 def set_up(folder):
-    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("sourcedata", "testdata"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
     path = folder / "config.json"
     path.write_text(json.dumps({**FOLDERS, "products": {"corporate": CORPORATE, "telco": CORPORATE}}))
     return path

@@ -104,6 +104,16 @@ def test_a_version_whose_bytes_are_not_those_of_its_manifest_is_not_deployed(pro
     assert releases.current_version(product) == first
 
 
+def test_a_damaged_release_is_mended_by_deploying_it_again_from_models(product):
+    deployment.deploy(product)
+    version = releases.current_version(product)
+    (releases.current(product) / "model.skops").write_bytes(b"damaged")
+    deployment.deploy(product, version)
+    assert releases.load(releases.current(product)).version == version
+    assert len(releases.history(product)) == 1
+    assert not list(product.production.glob(".tmp-*"))
+
+
 def test_a_model_whose_bytes_changed_is_not_loaded(product):
     deployment.deploy(product)
     path = releases.current(product) / "model.skops"

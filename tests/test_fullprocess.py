@@ -244,7 +244,51 @@ def test_a_file_set_aside_is_told_once_with_exit_1_and_stops_nothing(deployed):
     assert "broken.csv, line 1: its fields are separated by semicolons" in done.stdout
     assert done.stdout.splitlines()[-1].startswith("corporate: 1 file set aside")
     assert len(decided(deployed)) == 2
-    assert run(deployed).stdout == "corporate: nothing new\n"
+    for _ in range(2):  # looking closely, and by the note
+        assert run(deployed).stdout.startswith("corporate: nothing new; 1 file is still set aside")
+
+
+def test_a_lost_link_to_production_is_made_anew_from_the_history(deployed):
+    version, history = releases.current_version(deployed), releases.history(deployed)
+    run(deployed)
+    (deployed.production / "current").unlink()
+    assert releases.history(deployed) == history
+    run(deployed)
+    assert releases.current_version(deployed) == version
+    assert releases.history(deployed) == history
+    assert len(decided(deployed)) == 1
+
+
+@pytest.mark.parametrize("key", ["input_folder_path", "test_data_path"])
+def test_a_folder_that_is_not_there_is_an_error_and_not_no_news(deployed, key):
+    config = json.loads(deployed.config_path.read_text())
+    deployed.config_path.write_text(json.dumps(config | {key: "mistyped"}))
+    for _ in range(2):
+        said = run(deployed, expect=1).stdout
+        assert "mistyped: no such folder" in said and key in said
+    assert len(decided(deployed)) == 1
+
+
+def test_stored_rows_without_their_record_are_a_loss_that_is_told(deployed):
+    (deployed.ingested / "record.json").unlink()
+    for _ in range(2):
+        assert "record.json: missing, though rows are stored" in run(deployed, expect=1).stdout
+
+
+def test_a_python_without_the_packages_says_which_one_has_them(deployed):
+    bare = subprocess.run(
+        [
+            sys.executable,
+            "-I",
+            "-S",
+            "-c",
+            f"import sys; sys.path.append({str(HOME)!r}); from churn import idle; idle.check_packages()",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert bare.returncode == 1 and "make run" in bare.stderr and "Traceback" not in bare.stderr
 
 
 def test_fifty_odd_files_do_not_keep_the_good_ones_from_a_model(tmp_path):

@@ -91,6 +91,7 @@ def products(tmp_path, shared_data):
         block |= {"package_check_days": 0, "settle_seconds": 0.0}
     (tmp_path / "config.json").write_text(json.dumps({**FOLDERS, "products": blocks}))
     loaded = config.load(tmp_path / "config.json")
+    (tmp_path / "testdata").mkdir()
     for product in loaded.values():
         product.source.mkdir(parents=True)
     return loaded

@@ -45,10 +45,12 @@ def verify(product: Product) -> str:
         raise DataError("the data differs from its record:\n" + "\n".join(f"  {text}" for text in differences))
     total = {name: sum(getattr(drop, name) for drop in record.ingested) for name in COUNTED}
     gone = len(record.ingested) - read
+    aside = "".join(f"\n  set aside: {DropError(d.name, d.reason or '', d.line)}" for d in record.quarantined)
     return (
         f"{len(record.ingested):,} drops, {total['rows']:,} rows = {total['accepted']:,} accepted + "
         f"{total['duplicate']:,} duplicate + {total['rejected']:,} rejected, recounted from {read:,} files"
         f"{f' ({gone:,} are no longer there)' if gone else ''}; {record.rows:,} rows stored and in {exports.FINAL}"
+        f"{aside}"
     )
 
 
