@@ -51,6 +51,7 @@ CORPORATE = {
     "positive": "1",
     "integer": ["lastmonth_activity", "lastyear_activity", "number_of_employees"],
     "settle_seconds": 0,
+    "package_check_days": 0,
     "memory_limit_mb": MEMORY_LIMIT_MB,
 }
 
@@ -132,6 +133,7 @@ class Site:
     def __init__(self, folder: Path) -> None:
         self.folder, self.source = folder, folder / "source" / "corporate"
         self.source.mkdir(parents=True)
+        (folder / "test").mkdir()
         config = PATHS | {"logs_folder_path": "logs", "reports_folder_path": "reports"}
         (folder / "config.json").write_text(json.dumps(config | {"products": {"corporate": CORPORATE}}))
 
