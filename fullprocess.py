@@ -216,7 +216,7 @@ def refresh(product: Product, record: Record) -> dict[str, str]:
     }
     path = product.reports / DONE
     scored = bool(state["version"]) or _newest_is_scored(product)
-    wanted = MADE if scored else MADE[:1]
+    wanted = [*(MADE if scored else MADE[:1]), *([scoring.CLIENTS] if state["version"] else [])]
     if (
         path.is_file()
         and json.loads(path.read_text()) == state

@@ -24,8 +24,8 @@ class Verdict:
 def drifted(policy: str, new: dict[str, Any] | None, deployed_f1: float) -> Verdict:
     """Whether the deployed model calls for a challenger, from its scores on the new labelled rows.
 
-    The brief's rule (`raw`): yes when the F1 of the new rows is below the deployed score. It is right for any size of
-    sample and therefore often wrong for small ones; what follows, the comparison of champion and challenger, is not.
+    The brief's rule (`raw`): yes when the F1 of the new rows is below the deployed score. It does not ask how many rows
+    there are and is often wrong; what it calls for, the comparison of champion and challenger, does ask.
     """
     if new is None:
         return Verdict(False, "no new labelled rows")

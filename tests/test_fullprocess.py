@@ -248,6 +248,14 @@ def test_a_file_set_aside_is_told_once_with_exit_1_and_stops_nothing(deployed):
         assert run(deployed).stdout.startswith("corporate: nothing new; 1 file is still set aside")
 
 
+@pytest.mark.parametrize("name", ["clients.csv", "report.pdf", "diagnostics.json"])
+def test_a_result_that_was_deleted_is_made_anew(deployed, name):
+    run(deployed)
+    (deployed.reports / name).unlink()
+    assert run(deployed).stdout.splitlines()[-1].startswith("corporate: brought up to date")
+    assert (deployed.reports / name).is_file()
+
+
 def test_a_lost_link_to_production_is_made_anew_from_the_history(deployed):
     version, history = releases.current_version(deployed), releases.history(deployed)
     run(deployed)
