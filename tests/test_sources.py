@@ -127,7 +127,10 @@ def test_looking_for_writers_is_safe_while_they_come_and_go(source):
     path = source.folder / "busy.csv"
     path.write_text("x")
     with subprocess.Popen([sys.executable, "-c", WRITER, path]) as writer:
-        until = time.perf_counter() + 0.7
-        while time.perf_counter() < until:
-            sources.settled(source, source.list(), 0)
-        writer.kill()
+        try:
+            until = time.perf_counter() + 0.7
+            while time.perf_counter() < until:
+                complete, growing = sources.settled(source, source.list(), 0)
+                assert [*names(complete), *growing] == ["busy.csv"]
+        finally:
+            writer.kill()
