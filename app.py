@@ -274,11 +274,11 @@ def smoke(product: Product) -> str:
         ReleaseError: an endpoint does not answer, or not with the version in production.
     """
     folder = releases.current(product)
-    version, contract = folder.name, releases.read_manifest(folder)["columns"]
+    version, contract = folder.name, releases.columns_of(releases.read_manifest(folder))
     client = create_app(product.config_path).test_client()
     asked = {"product": product.name}
     # A row without any value: fine by the contract of any product.
-    blank = dict.fromkeys([*contract["numeric"], *contract["integer"], *contract["categorical"]])
+    blank = dict.fromkeys(contract.features)
     answers = {"/prediction": client.post("/prediction", query_string=asked, json={"rows": [blank]})}
     for path in ("/scoring", "/summarystats", "/diagnostics"):
         answers[path] = client.get(path, query_string=asked)

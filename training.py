@@ -41,7 +41,7 @@ def train(product: Product) -> str:
     if not record.data_hash:
         raise DataError(f"nothing is ingested; put a file into {product.source} and run: python ingestion.py")
     frame, left_out = training_rows(product)
-    left = (frame[product.columns.target] == product.columns.positive).to_numpy()
+    left = heldout.labels(frame, product)
     _check_labels(left, left_out)
     logger.info("%s: training %s on %s rows", product.name, product.settings.model, f"{len(left):,}")
     threshold = out_of_fold_threshold(product, frame, left)

@@ -167,8 +167,12 @@ def load(folder: Path) -> Release:
         model = skops.io.loads(content, trusted=TRUSTED)
     except UntrustedTypesFoundException as error:
         raise ReleaseError(f"{folder / MODEL}: {error}") from None
-    columns = {key: tuple(value) if isinstance(value, list) else value for key, value in manifest["columns"].items()}
-    return Release(manifest["version"], manifest, model, Columns(**columns), manifest["threshold"])
+    return Release(manifest["version"], manifest, model, columns_of(manifest), manifest["threshold"])
+
+
+def columns_of(manifest: dict[str, Any]) -> Columns:
+    """The column contract that a version was trained by."""
+    return Columns(**{k: tuple(v) if isinstance(v, list) else v for k, v in manifest["columns"].items()})
 
 
 def history(product: Product) -> list[dict[str, Any]]:
@@ -192,8 +196,7 @@ def restore_link(product: Product) -> str | None:
     if not lost:
         return None
     verify(product.production / lost[-1])
-    for name in OLD_NAMES:
-        storage.point(product.production / name, f"{CURRENT}/{name}")
+    _link_old_names(product)
     storage.point(product.production / CURRENT, lost[-1])
     return lost[-1]
 
@@ -213,11 +216,15 @@ def publish(product: Product, folder: Path, entry: dict[str, Any]) -> None:
             for path in sorted(folder.iterdir()):
                 shutil.copyfile(path, staging / path.name)
     verify(target)
-    for name in OLD_NAMES:
-        storage.point(product.production / name, f"{CURRENT}/{name}")
+    _link_old_names(product)
     if current_version(product) != folder.name:
         storage.write(product.production / HISTORY, storage.to_json([*history(product), entry]))
         storage.point(product.production / CURRENT, folder.name)
+
+
+def _link_old_names(product: Product) -> None:
+    for name in OLD_NAMES:
+        storage.point(product.production / name, f"{CURRENT}/{name}")
 
 
 def _is_sound(folder: Path) -> bool:

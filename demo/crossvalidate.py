@@ -16,7 +16,7 @@ import numpy as np
 from prettytable import PrettyTable
 
 import training
-from churn import dataset, measures, stage
+from churn import dataset, heldout, measures, stage
 from churn.config import Product
 from churn.errors import DataError
 
@@ -29,7 +29,7 @@ def cross_validate(product: Product, seeds: list[int] | None = None, model: str 
     """
     table = PrettyTable(["model", "seed", "rows", "ROC AUC", "avg. precision", "Brier", "log loss", "F1"])
     frame = dataset.frame(product)
-    left = (frame[product.columns.target] == product.columns.positive).to_numpy()
+    left = heldout.labels(frame, product)
     for seed in seeds or [0, 1, 2]:
         said = {"seed": seed, "model": model or product.settings.model}
         trial = dataclasses.replace(product, settings=product.settings.model_copy(update=said))

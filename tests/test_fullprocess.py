@@ -283,7 +283,7 @@ def test_stored_rows_without_their_record_are_a_loss_that_is_told(deployed):
         assert "record.json: missing, though rows are stored" in run(deployed, expect=1).stdout
 
 
-def test_a_python_without_the_packages_says_which_one_has_them(deployed):
+def test_a_python_without_the_packages_says_which_one_has_them():
     bare = subprocess.run(
         [
             sys.executable,
