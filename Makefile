@@ -17,7 +17,7 @@ run: $(PRODUCT_READY)  ## do whatever is due for every product: ingest, train, s
 serve: $(PRODUCT_READY)  ## serve predictions, scores and diagnostics on http://127.0.0.1:8000
 	@$(BIN)/gunicorn wsgi:app --bind 127.0.0.1:8000 --workers 2
 
-demo: $(PRODUCT_READY)  ## replay twelve months in a scratch folder, with drift in the seventh
+demo: $(PRODUCT_READY)  ## replay twelve months in a scratch folder, with drift in the seventh (three minutes)
 	@$(BIN)/python demo/replay.py
 
 test: $(TOOLS_READY)  ## run all tests (as root on Debian it installs cron first, which one test runs)
@@ -29,7 +29,7 @@ lint: $(TOOLS_READY)  ## check style and likely mistakes
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 
-bench: $(TOOLS_READY)  ## measure speed beside plain pandas code, as ratios in one run
+bench: $(TOOLS_READY)  ## measure speed beside others, and how often the decisions are right (an hour and a half)
 	@$(BIN)/python -m compileall -q $(VENV)/lib churn . -x 'node_modules' >/dev/null 2>&1; $(BIN)/python demo/bench.py
 
 lock: $(TOOLS_READY)  ## pin anew what pyproject.toml asks for, with hashes, for Python 3.11 and later

@@ -15,13 +15,13 @@ if __name__ == "__main__":
 
 import json
 import logging
-from pathlib import Path
 from typing import Any
 
-from churn import config, dataset, decisions, releases, sources, stage, storage, summary
+from churn import dataset, decisions, drift, pending, releases, sources, stage, storage, summary
 from churn.config import Product
 from churn.dataset import Record
-from churn.errors import ChurnError, DataError, NoRelease, QuarantineError
+from churn.drift import Verdict
+from churn.errors import ChurnError, DataError, HistoryError, QuarantineError
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 DONE = "done.json"  # in reports: for which data, release and decision the files there were made
 FORCE = {"action": "store_true", "help": "train on what is ingested and deploy the model whatever its verdict"}
+CHANGED = "the configuration of the model, or the test files, changed"
 MADE = ("diagnostics.json", "report.html", "report.pdf", "confusionmatrix.png")
 
 
@@ -63,7 +64,7 @@ def tick(product: Product, force: bool = False) -> str:
         except ChurnError as error:
             trouble.append(error)
     if lines:
-        print(summary.block(product, _champion(product), said, decision, lines), flush=True)
+        print(summary.block(product, decisions.champion(product), said, decision, lines), flush=True)
     if trouble:
         # What stopped something is told on the last line; files that were set aside stopped nothing.
         kind = QuarantineError if all(isinstance(error, QuarantineError) for error in trouble) else ChurnError
@@ -75,7 +76,7 @@ def tick(product: Product, force: bool = False) -> str:
 
 
 def decide(product: Product, record: Record, force: bool = False) -> dict[str, Any] | None:
-    """Judge the champion on the new rows, train a challenger when that is due, and promote it when it earns it.
+    """Judge the champion on the new rows, let challengers meet it, and promote the one that earns it.
 
     A decision is written down before it is carried out: one that a killed run took is carried out by the next run,
     and is not taken twice.
@@ -85,18 +86,19 @@ def decide(product: Product, record: Record, force: bool = False) -> dict[str, A
     """
     import training
 
-    champion = _champion(product)
     last = (decisions.read(product) or [None])[-1]
-    now = {"data_hash": record.data_hash, "recipe": training.recipe(product)}
+    finished = _carry_out(product, last) if last and not force else None
+    now = {"data_hash": record.data_hash, "configuration": training.configuration(product)}
     if last and now.items() <= last.items() and not force:
-        return _carry_out(product, last)
-    if champion and now == {"data_hash": champion["data"]["hash"], "recipe": champion["recipe"]}:
-        return None  # there is no other model to be had from this data
+        return finished
+    champion = decisions.champion(product)
+    if champion and not force and now == decisions.made_for(champion):
+        return finished  # there is no other model to be had from this data
     decision = {"at": stage.utc_now(), **now, "drops": record.last_number}
-    decision |= {"champion": champion["version"] if champion else None}
-    decision |= {"drift": None, "challenger": None, "promotion": None, "action": "none", "reason": ""}
+    decision |= {"champion": champion["version"] if champion else None, "drift": None, "challenger": None}
+    decision |= {"promotion": None, "selection": None, "action": "none", "reason": ""}
     try:
-        decision |= _judge(product, champion, last, now, force)
+        decision |= _judged(product, record, champion, now, force)
     except DataError as error:  # decided until there is other data; any other error meets the next run again
         decisions.write(product, decision | {"reason": str(error)})
         raise
@@ -104,61 +106,71 @@ def decide(product: Product, record: Record, force: bool = False) -> dict[str, A
     return _carry_out(product, decision, again=force) or decision
 
 
-def _champion(product: Product) -> dict[str, Any] | None:
-    """The manifest of the release in production."""
-    try:
-        return releases.read_manifest(releases.current(product))
-    except NoRelease:
-        return None
-
-
-def _judge(
-    product: Product, champion: dict[str, Any] | None, last: dict[str, Any] | None, now: dict[str, str], force: bool
+def _judged(
+    product: Product, record: Record, champion: dict[str, Any] | None, now: dict[str, str], force: bool
 ) -> dict[str, Any]:
     """The part of a decision that follows from the data: drift, challenger, promotion, action and reason."""
     import scoring
-    from churn import drift
+    from churn import judging
 
     found: dict[str, Any] = {}
-    cause = "forced" if force else ""
-    if champion:
-        judged = max(champion["data"]["drops"], last["drops"] if last else 0)
-        new = scoring.score_new_rows(product, judged)
-        verdict = drift.drifted(product.settings.drift.policy, new, champion["scores"]["f1"])
-        found["drift"] = verdict.as_dict()
-        cause = verdict.reason if verdict.yes else cause
-        if champion["recipe"] != now["recipe"]:
-            cause = "the configuration of the model, or the test files, changed"
-        if not cause:
-            return found | {"action": "kept", "reason": verdict.reason}
-    challenger = _challenger(product, now)
-    rules = product.settings.promotion
-    verdict = drift.promoted(
-        scoring.compare(product, challenger, champion),
-        rival=champion["version"] if champion else "the constant guess",
-        confidence=rules.confidence,
-        min_rows=rules.min_rows,
-        min_class_rows=rules.min_class_rows,
-        force=force,
-    )
-    rival = champion["version"] if champion else None
-    releases.write_verdict(releases.folder_of(product, challenger), rival, verdict.as_dict())
-    action = "deployed" if verdict.yes else ("kept" if champion else "none")
-    reason = f"{cause}; challenger {challenger}: {verdict.reason}" if cause else verdict.reason
-    return found | {"challenger": challenger, "promotion": verdict.as_dict(), "action": action, "reason": reason}
+    if champion and not force:
+        judging.judge(product, releases.current(product), stage.utc_now())
+        lines = decisions.undecided(product, champion["version"])
+        found["drift"] = drift.summary(lines)
+        changed = champion["configuration"] != now["configuration"]
+        policy = product.settings.drift.policy
+        if policy == "never" or not (changed or drift.calls_for_challengers(policy, lines)):
+            unmet = f"{CHANGED}, and the policy is never; " if changed else ""
+            return found | {"action": "kept", "reason": unmet + decisions.words(product, lines)}
+        if changed or policy != "always":
+            return found | _meet(product, record, now, lines, changed=changed)
+    version = _trained(product, now)
+    verdict = scoring.against_constant(product, version)
+    untested = "forced" if force else "the policy is always" if champion else ""
+    if untested:
+        verdict = Verdict(True, f"{untested}; {verdict.reason}", verdict.numbers)
+    releases.write_verdict(releases.folder_of(product, version), None, verdict.as_dict())
+    found |= {"challenger": version, "promotion": verdict.as_dict(), "reason": f"{version} {verdict.reason}"}
+    return found | {"action": "deployed" if verdict.yes else "none"}
 
 
-def _challenger(product: Product, now: dict[str, str]) -> str:
+def _meet(
+    product: Product, record: Record, now: dict[str, str], lines: list[dict[str, Any]], *, changed: bool
+) -> dict[str, Any]:
+    """Let challengers meet the champion, train the one that earns it, or go back to the release before."""
+    from churn import challenge
+
+    folder = releases.current(product)
+    outcome = challenge.challenge(product, folder, record, now["configuration"], changed=changed)
+    verdict, selected = outcome.verdict, outcome.selected
+    found: dict[str, Any] = {"promotion": verdict.as_dict(), "selection": selected}
+    why = f"{decisions.words(product, lines)}; " + (f"{CHANGED}; " if changed else "")
+    if outcome.action == "roll back":
+        reason = f"{why}back to {outcome.before}: {verdict.reason}"
+        return found | {"action": "rolled back", "challenger": outcome.before, "reason": reason}
+    if outcome.action == "keep":
+        return found | {"action": "kept", "reason": why + verdict.reason}
+    version = _trained(product, now, outcome.weights, selected, outcome.recipe)
+    releases.write_verdict(releases.folder_of(product, version), folder.name, verdict.as_dict())
+    return found | {"action": "deployed", "challenger": version, "reason": f"{why}{version} {verdict.reason}"}
+
+
+def _trained(
+    product: Product, now: dict[str, str], weights: Any = None, selected: Any = None, recipe: str = "all"
+) -> str:
     """A scored version of the data and configuration at hand: one that a killed run left, else a new one."""
     import scoring
     import training
 
+    weights = training.all_drops(product) if weights is None else weights
+    decided = {decision["challenger"] for decision in decisions.read(product)}
     for version in reversed(releases.versions(product)):
         manifest = releases.read_manifest(releases.folder_of(product, version))
-        if now == {"data_hash": manifest["data"]["hash"], "recipe": manifest["recipe"]}:
+        if version not in decided and training.is_of(manifest, now, weights, selected, recipe):
             break
     else:
-        logger.info("%s: %s", product.name, training.train(product))
+        logger.info("%s: %s", product.name, training.train(product, weights, selected, recipe))
         version = releases.versions(product)[-1]
     logger.info("%s: %s", product.name, scoring.score_version(product, version))
     return version
@@ -167,16 +179,20 @@ def _challenger(product: Product, now: dict[str, str]) -> str:
 def _carry_out(product: Product, decision: dict[str, Any], *, again: bool = False) -> dict[str, Any] | None:
     """Deploy what a decision says, unless that was done before; the decision if so.
 
-    A version that was in production before is left where it is: whoever rolled it back by hand is not overruled,
-    but for one who asks for it (`again`).
+    A version that was put into production after the decision is left where it is: whoever rolled it back by hand is
+    not overruled, but for one who asks for it (`again`).
     """
     import deployment
 
-    ever = {entry["version"] for entry in releases.history(product)}
-    if decision["action"] != "deployed" or (decision["challenger"] in ever and not again):
+    if decision["action"] not in ("deployed", "rolled back"):
         return None
-    logger.info("%s: %s", product.name, deployment.deploy(product, decision["challenger"], why=decision["reason"]))
-    _smoke_test(product, may_go_back=bool(ever))
+    since = [entry["version"] for entry in releases.history(product) if entry["from"] >= decision["at"]]
+    if decision["challenger"] in since and not again:
+        return None
+    may_go_back = decision["action"] == "deployed" and bool(releases.history(product))
+    why = decision["promotion"]["reason"]
+    logger.info("%s: %s", product.name, deployment.deploy(product, decision["challenger"], why=why))
+    _smoke_test(product, may_go_back=may_go_back)
     return decision
 
 
@@ -206,6 +222,7 @@ def refresh(product: Product, record: Record) -> dict[str, str]:
     import diagnostics
     import reporting
     import scoring
+    from churn import archive
 
     state = {
         "data_hash": record.data_hash,
@@ -216,19 +233,29 @@ def refresh(product: Product, record: Record) -> dict[str, str]:
     }
     path = product.reports / DONE
     scored = bool(state["version"]) or _newest_is_scored(product)
-    wanted = [*(MADE if scored else MADE[:1]), *([scoring.CLIENTS] if state["version"] else [])]
+    wanted = [*(MADE if scored else MADE[:1]), *((scoring.CLIENTS, *reporting.LISTS) if state["version"] else ())]
     if (
         path.is_file()
         and json.loads(path.read_text()) == state
         and all((product.reports / n).is_file() for n in wanted)
     ):
         return {}
-    lines = {}
-    if state["version"]:
-        lines["clients"] = scoring.score_clients(product)
-    lines["diagnosed"] = diagnostics.diagnose(product)
-    if scored:
-        lines["report"] = reporting.report(product)
+    lines: dict[str, str] = {}
+    trouble = None
+    steps = {
+        "clients": scoring.score_clients if state["version"] else None,
+        "history": lambda product: archive.update(product, record, stage.utc_now()),
+        "diagnosed": diagnostics.diagnose,
+        "report": reporting.report if scored else None,
+    }
+    for name, step in steps.items():
+        try:
+            if step:
+                lines[name] = step(product)
+        except HistoryError as error:  # nothing else waits for the history; the next run writes what is missing
+            trouble = error
+    if trouble:
+        raise trouble
     storage.write(path, storage.to_json(state))
     return lines
 
@@ -244,45 +271,15 @@ def _newest_is_scored(product: Product) -> bool:
 def main(arguments: list[str]) -> int:
     """Run `tick` for the products, and note when nothing is pending, so that the next run can leave at once."""
     path = idle.config_of(arguments)
-    products = _products(path) if path else []
-    inputs = _inputs(products)
+    products = pending.products(path) if path else []
+    inputs = pending.inputs(products)
     before = idle.look(inputs)
     code = stage.main(tick, stage.argument("--force", **FORCE), argv=arguments)
-    if path and code == stage.DONE and not any(_pending(product) for product in products):
+    if path and code == stage.DONE and not any(pending.waits(product) for product in products):
         runs = {product.name: str(product.logs / "runs.jsonl") for product in products}
         said = {product.name: summary.nothing_new(dataset.load_record(product)) for product in products}
-        idle.remember(path, runs, inputs + _outputs(products), before, inputs, said=said)
+        idle.remember(path, runs, inputs + pending.outputs(products), before, inputs, said=said)
     return code
-
-
-def _products(path: str) -> list[Product]:
-    try:
-        return list(config.load(Path(path)).values())
-    except ChurnError:
-        return []  # the run itself says what is wrong
-
-
-def _inputs(products: list[Product]) -> list[str]:
-    """What a tick reads and others write, as `idle.look` takes it."""
-    paths = [str(product.config_path) for product in products[:1]]
-    for product in products:
-        paths += [f"{product.source}/", f"{product.test}/"] + ([str(product.clients)] if product.clients else [])
-    return paths
-
-
-def _outputs(products: list[Product]) -> list[str]:
-    """What a tick writes and the next one starts from: were it changed or gone, the next tick must see to it."""
-    paths = []
-    for product in products:
-        paths += [f"{folder}/" for folder in (product.ingested, product.models, product.production, product.reports)]
-        paths.append(str(product.production / releases.CURRENT))
-    return paths
-
-
-def _pending(product: Product) -> bool:
-    """Whether a file was left for the next tick, as one still being written is."""
-    listed = sources.SOURCES[product.settings.source](product.source).list()
-    return bool(dataset.unknown(dataset.load_record(product), listed))
 
 
 if __name__ == "__main__":

@@ -143,6 +143,9 @@ def _store(incoming: parts.Incoming, product: Product, drop: Drop, arrival: Arri
         duplicate=added.duplicate,
         rejected=result.rejected,
         superseded=added.superseded,
+        unlabelled=added.unlabelled,
+        superseded_unlabelled=added.superseded_unlabelled,
+        late_labels=product.settings.late_labels,
         extra=result.extra,
         seconds=round(arrival.seconds + time.perf_counter() - began, 3),
     )
@@ -204,6 +207,8 @@ def _result(before: Record, record: Record, growing: list[str]) -> str:
     if growing:
         said.append(f"{_plural(len(growing), 'file')} still being written")
     text = f"{'; '.join(said) or 'nothing new'}; {_plural(record.rows, 'row')} stored"
+    if record.waiting:
+        text += f"; {record.waiting:,} {'row waits for its' if record.waiting == 1 else 'rows wait for their'} label"
     if aside:
         listed = "\n".join(f"  {DropError(drop.name, drop.reason or '', drop.line)}" for drop in aside)
         advice = "mend and save it, and the next run reads it again"

@@ -1,50 +1,58 @@
-"""Report on the version in production: what it is worth, whom it lists, why it was chosen and what it was made from.
+"""Report on the version in production and list the clients to call, and say why in both.
 
 Writes report.html (one file, nothing else needed), report.pdf and confusionmatrix.png to reports/<product>/ and, to
-stay there, to reports/<product>/<version>/. Where nothing is in production, the newest version is reported on.
+stay there, to reports/<product>/<version>/; where nothing is in production, on the newest version. Whom to call,
+with the reasons, goes to calllist.csv, and who entered that list or came off it to calllist-changes.csv.
 """
 
 import base64
 import logging
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from churn import (
+    archive,
+    calllist,
+    changes,
+    clients,
+    contributions,
     dataset,
-    decisions,
     estimators,
-    heldout,
-    measures,
+    profile,
+    reasons,
     releases,
+    sheet,
     stage,
     storage,
 )
-from churn import statistics as stored
-from churn.columns import Columns
+from churn import contacts as calls
 from churn.config import Product
-from churn.errors import DataError, DropError, NoRelease, ReleaseError
-from churn.report import charts, content, pdf
-from churn.report.blocks import Document, Table
-from churn.report.content import Clients, Facts
-from churn.words import fit, percent
+from churn.errors import ChurnError, HistoryError, NoRelease
+from churn.history.store import History, connect
+from churn.releases import Release
+from churn.report import calling, charts, content, pdf
+from churn.report.blocks import Document
+from churn.report.gathering import gather
 
 logger = logging.getLogger(__name__)
 
-CLIENTS = "clients.csv"
-TOP_CLIENTS = 10
-TOP_COLUMNS = 3  # of the clients' columns, the ones that say most to the model
+LISTS = LIST, CHANGES = "calllist.csv", "calllist-changes.csv"
 
 
 def report(product: Product) -> str:
-    """Write the report of the version in production and return its headline.
+    """List whom to call, then write the report; what both gave.
 
     Raises:
         ReleaseError: there is no version, it has no score, or it is not the bytes that its manifest lists.
     """
+    listed, trouble = "", None
+    try:
+        listed = call_list(product)
+    except HistoryError as error:  # the list itself is written
+        trouble = error
     facts = gather(product)
     document = content.document(facts)
     version, scores = facts.manifest["version"], facts.manifest["scores"]
@@ -56,117 +64,106 @@ def report(product: Product) -> str:
     for folder in (product.reports / version, product.reports):
         for name, written in made.items():
             storage.write_if_changed(folder / name, written)
+    if trouble:
+        raise trouble
     headline = content.headline(scores, facts.min_class_rows)
-    return f"{version}: {headline} {product.reports / 'report.html'}"
+    return f"{version}: {headline} {product.reports / 'report.html'}; {listed}"
 
 
-def gather(product: Product) -> Facts:
-    """Everything that the report says, from the records, the rows and the model."""
-    folder, release = _subject(product)
-    manifest = releases.verify(folder)
-    if manifest["scores"] is None:
-        raise ReleaseError(
-            f"version {folder.name} has no score; run: "
-            f"python scoring.py --product {product.name} --version {folder.name}"
-        )
-    record = dataset.load_record(product)
-    source = dataset.rows(product, record)
-    with dataset.connect(product) as connection:
-        rows, missing = stored.missing(connection, source, product.columns)
-        period = stored.period(connection, source, product.columns)
-    left, risk, note = _curves(product, folder, manifest)
-    return Facts(
-        product=product.name,
-        manifest=manifest,
-        release=release,
-        left=left,
-        risk=risk,
-        curves_note=note,
-        releases=_releases(product),
-        decisions=decisions.read(product),
-        drops=record.drops,
-        period=f", observed from {period[0]} to {period[1]}" if all(period) else "",
-        stored_rows=rows,
-        missing=missing,
-        clients=_clients(product, manifest),
-        min_class_rows=product.settings.promotion.min_class_rows,
-    )
+# ---- whom to call ----------------------------------------------------------------------------------------------------
 
 
-def _subject(product: Product) -> tuple[Path, dict[str, Any] | None]:
-    """The version to report on, and its entry in the history of production; None when it is not there."""
+def call_list(product: Product) -> str:
+    """Write whom to call, in the order of the expected gain, and what changed since the last list.
+
+    Raises:
+        HistoryError: the list is written, but without what was on the last one.
+    """
     try:
         folder = releases.current(product)
     except NoRelease:
-        return releases.folder_of(product, None), None
-    return folder, releases.history(product)[-1]
-
-
-def _curves(
-    product: Product, folder: Path, manifest: dict[str, Any]
-) -> tuple[np.ndarray | None, np.ndarray | None, str]:
-    """Who of the held-out rows left, their risk by this version, and what has to be said about them."""
-    release = releases.load(folder)
+        return "nobody is listed: nothing is in production"
+    if product.columns.id is None:  # nobody is known again
+        return _listed(product, folder, None)
     try:
-        frame, _ = heldout.held_out_rows(product)
-    except (DataError, DropError) as error:
-        return None, None, str(error)
-    left, risk = heldout.labels(frame, product), estimators.risks(release.model, frame)
-    scores = manifest["scores"]
-    note = ""
-    if measures.scores(left, risk, release.threshold)["confusion"] != scores["confusion"]:
-        note = (
-            f"The held-out rows changed after this version was scored on {scores['rows']:,} of them: "
-            f"gain and calibration are of the {len(left):,} there are now."
-        )
-    return left, risk, note
+        with connect(product) as book:
+            return _listed(product, folder, book)
+    except HistoryError:
+        _listed(product, folder, None)
+        raise
 
 
-def _releases(product: Product) -> list[dict[str, Any]]:
-    """The scores of what was in production, oldest first, as far as the versions are kept."""
-    points = []
-    for entry in releases.history(product):
-        version = entry["version"]
-        kept = next((f for f in (product.production / version, product.models / version) if f.is_dir()), None)
-        if kept is None:
-            continue
-        scores = releases.read_manifest(kept)["scores"]
-        shown = {key: scores[key] for key in ("f1", "constant_f1", "roc_auc", "average_precision")}
-        points.append({"number": version.split("-")[0], "date": entry["from"][:10], **shown})
-    return points
-
-
-def _clients(product: Product, manifest: dict[str, Any]) -> Clients | None:
-    """The first of clients.csv, with the columns that say most to the model."""
-    path = product.reports / CLIENTS
-    if not path.is_file():
-        return None
-    risk = pd.read_csv(path, usecols=["risk"])["risk"]
-    first = pd.read_csv(path, nrows=TOP_CLIENTS, dtype=str, keep_default_na=False)
-    keys = [name for name in product.columns.keys if name in first.columns]
-    told = [name for name in manifest["importance"] if name in first.columns][:TOP_COLUMNS]
-    rows = [
-        (row["rank"], *(fit(row[name]) for name in keys), percent(float(row["risk"])))
-        + tuple(_value(row[name], name, product.columns) for name in told)
-        for row in first.to_dict("records")
-    ]
-    numbers = {0, 1 + len(keys), *(2 + len(keys) + i for i, n in enumerate(told) if n in product.columns.numbers)}
-    head = ("rank", *map(fit, keys), "risk", *map(fit, told))
-    base = product.config_path.parent
-    return Clients(
-        path=str(path.relative_to(base) if path.is_relative_to(base) else path),
-        version=first["model_version"].iloc[0] if len(first) else manifest["version"],
-        table=Table(head, rows, (0.7, *[2.0] * len(keys), 0.8, *[1.6] * len(told)), frozenset(numbers)),
-        total=len(risk),
-        listed=int((risk >= manifest["threshold"]).sum()),
+def _listed(product: Product, folder: Path, book: History | None) -> str:
+    release, now = releases.load(folder), stage.utc_now()
+    frame, key = clients.current(product), clients.key(product)
+    choice = calllist.choose(
+        frame,
+        estimators.risks(release.model, frame),
+        product.settings,
+        product.columns,
+        release.threshold,
+        gone=clients.gone(frame, product).to_numpy(),
+        snoozed=book.snoozed(now[:10]) if book else (),
     )
+    told = _reasons(release, frame.iloc[choice.listed], profile.typical(releases.read_profile(folder)))
+    before = book.memory(choice.population.names[choice.listed], before=key) if book else None
+    status = changes.status(choice, product.columns, before)
+    changed = changes.changes(choice, product.columns, status, before)
+    storage.write_if_changed(
+        product.reports / LIST, sheet.csv(calllist.table(choice, product.columns, told, status, release.version))
+    )
+    storage.write_if_changed(product.reports / CHANGES, sheet.csv(changed))
+    if book:
+        drop = dataset.load_record(product).last_number
+        book.write_list(release.version, key, archive.listed(choice, status, told, changed), at=now, drop=drop)
+    return f"{calllist.words(choice, product.columns)}: {product.reports / LIST}"
 
 
-def _value(text: str, name: str, columns: Columns) -> str:
-    """A cell of clients.csv as one reads it: whole numbers without a decimal point, others with six digits."""
-    if name in columns.integer and text:
-        return f"{float(text):,.0f}"
-    return f"{float(text):,.6g}" if name in columns.numeric and text else fit(text)
+def _reasons(release: Release, rows: pd.DataFrame, typical: Mapping[str, float | str | None]) -> list[list[str]]:
+    parts, _ = contributions.contributions(release.model, rows)
+    return reasons.reasons(parts, rows, typical, release.columns)
+
+
+# ---- does calling help -----------------------------------------------------------------------------------------------
+
+
+def keep_contacts(product: Product, contacts: str) -> str:
+    """Keep the calls that a CSV file lists in the history; the same file again changes nothing.
+
+    Raises:
+        ChurnError: the file cannot be used, or the product has no id, so that nobody is known again.
+    """
+    made = _made(product, contacts)
+    with connect(product) as book:
+        known = book.known(calls.names(made))
+        kept = archive.contacts(made, known)
+        added = book.write_contacts(kept)
+    unknown = len(made) - len(kept)
+    said = f"{len(kept):,} calls are kept, {added:,} of them new"
+    return f"{said}; {unknown:,} of clients whom nobody knows were left out" if unknown else said
+
+
+def show_effect(product: Product, effect: str) -> str:
+    """Say what calling has done so far, from the calls that a CSV file lists and those that were kept before.
+
+    Raises:
+        ChurnError: the file cannot be used, or the product has no id, so that nobody is known again.
+    """
+    made = _made(product, effect)
+    with connect(product) as book:
+        lists, known = book.compared(), book.known(calls.names(made))
+        recorded = calls.recorded(book.contacts())
+    everything = pd.concat([made, recorded], ignore_index=True)
+    return "\n  ".join(calling.told(everything, lists, known | set(recorded["client"]), product.settings))
+
+
+def _made(product: Product, path: str) -> pd.DataFrame:
+    if product.columns.id is None:
+        raise ChurnError(f"{product.name} has no id column: who was called cannot be told from who was not")
+    return calls.read(Path(path), product.columns)
+
+
+# ---- the page --------------------------------------------------------------------------------------------------------
 
 
 def html(document: Document) -> str:
@@ -186,4 +183,11 @@ def html(document: Document) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(stage.main(report))
+    sys.exit(
+        stage.main(
+            report,
+            stage.view(
+                "--effect", show_effect, metavar="CONTACTS", help="what calling did, given a CSV of the calls made"
+            ),
+        )
+    )

@@ -1,7 +1,8 @@
 """Train each product's model on its ingested data and save it as a new version.
 
-Left out of training, and counted: clients (or identical rows) that stand in the test files, and the held-out share
-of clients on whom champion and challenger are compared. The same data, config and packages give the same model.
+Which kind of model, and with which settings, is chosen by cross-validation unless the config names a kind. Risks are
+calibrated, and the threshold chosen, on out-of-fold risks. Left out of training, and counted: clients (or identical
+rows) that stand in the test files, rows that wait for their label, and drops that are suspect.
 """
 
 import hashlib
@@ -11,27 +12,34 @@ import logging
 import pickle
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
-from churn import dataset, estimators, heldout, measures, releases, splits, stage, storage
+from churn import contributions, dataset, decisions, estimate, heldout, learning, profile, releases, stage, storage
 from churn.config import Product
 from churn.dataset import Record
 from churn.errors import DataError
+from churn.estimators import Design
+from churn.learning import Rows
+from churn.prequential import training_weights
+from churn.selection import Fitted
 
 logger = logging.getLogger(__name__)
 
-MIN_CLASS_ROWS = 5  # rows of each label, below which there is nothing to learn from
-FOLDS = 5
 PACKAGES = ("duckdb", "lightgbm", "numpy", "pandas", "scikit-learn", "skops")
 
 
-def train(product: Product) -> str:
+def train(
+    product: Product, weights: Mapping[int, float] | None = None, selected: Any = None, recipe: str = "all"
+) -> str:
     """Fit on the ingested data, save models/<product>/<version>/ and return what was trained.
+
+    Args:
+        weights: how much the rows of each drop weigh; by default every drop's 1, but for those that are suspect.
+        selected: an earlier selection, as a manifest has it; by default the model is chosen by cross-validation.
+        recipe: the name of the way in which it is trained.
 
     Raises:
         DataError: nothing is ingested, or there are too few rows of a label; nothing is written.
@@ -40,121 +48,125 @@ def train(product: Product) -> str:
     record = dataset.load_record(product)
     if not record.data_hash:
         raise DataError(f"nothing is ingested; put a file into {product.source} and run: python ingestion.py")
-    frame, left_out = training_rows(product)
-    left = heldout.labels(frame, product)
-    _check_labels(left, left_out)
-    logger.info("%s: training %s on %s rows", product.name, product.settings.model, f"{len(left):,}")
-    threshold = out_of_fold_threshold(product, frame, left)
-    model = _pipeline(product).fit(frame, left)
-    seconds = time.perf_counter() - began
+    weights = all_drops(product) if weights is None else weights
+    used = learning.rows_of(product, weights)
+    learning.check_labels(used)
+    selected = selected or learning.selected(product, used, configuration(product))
+    design = Design(**selected["design"])
+    fitted = learning.fit(product, used, design, weights)
+    reference, files = _reference(product, used, fitted)
     manifest = {
-        "format": 1,
+        "format": releases.FORMAT,
         "version": releases.next_version(product, record.data_hash),
         "product": product.name,
         "trained_at": stage.utc_now(),
-        "training_seconds": round(seconds, 3),
-        "model": product.settings.model,
-        "recipe": recipe(product),
-        "columns": asdict(product.columns),
-        "threshold": threshold,
-        "seed": product.settings.seed,
-        "test_share": product.settings.test_share,
-        "data": _data(product, record, left, left_out),
-        "packages": {"python": sys.version.split()[0], **{p: importlib.metadata.version(p) for p in PACKAGES}},
-        "importance": estimators.importance(model),
+        "training_seconds": round(time.perf_counter() - began, 3),
+        "model": design.kind,
+        "selection": selected,
+        "recipe": recipe,
+        **_facts(product, used, fitted),
+        "data": _data(product, record, used, weights),
+        "reference": reference,
         "files": {},
         "scores": None,
         "verdict": None,
     }
-    _save(product, manifest, model, record.names)
+    _save(product, manifest, fitted.model, files | {releases.INGESTED: _lines(record.names)})
     return (
-        f"version {manifest['version']}: {product.settings.model} on {len(frame):,} rows "
-        f"({left.mean():.1%} left) in {seconds:.1f} s; next: python scoring.py --product {product.name}"
+        f"version {manifest['version']}: {design.kind} on {len(used.left):,} rows ({used.left.mean():.1%} left) in "
+        f"{manifest['training_seconds']:.1f} s; {selected['reason']}; next: python scoring.py --product {product.name}"
     )
 
 
-def _data(product: Product, record: Record, left: np.ndarray, left_out: dict[str, int]) -> dict[str, Any]:
+def _facts(product: Product, used: Rows, fitted: Fitted) -> dict[str, Any]:
+    """What a manifest says of the model itself, and of what it was made with."""
+    return {
+        "configuration": configuration(product),
+        "columns": asdict(product.columns),
+        "threshold": fitted.threshold,
+        "seed": product.settings.seed,
+        "packages": {"python": sys.version.split()[0], **{p: importlib.metadata.version(p) for p in PACKAGES}},
+        "importance": contributions.importance(fitted.model, used.frame),
+    }
+
+
+def all_drops(product: Product) -> dict[int, float]:
+    """The weight 1 for every drop but those that are suspect."""
+    numbers = [drop.number for drop in dataset.load_record(product).ingested]
+    return training_weights("all", numbers, decisions.suspects(product), None)
+
+
+def is_of(
+    manifest: dict[str, Any],
+    made_for: dict[str, str],
+    weights: Mapping[int, float],
+    selected: dict[str, Any] | None,
+    recipe: str,
+) -> bool:
+    """Whether a version is what `train` would make of these arguments, for this data and configuration."""
+    if manifest["format"] != releases.FORMAT or decisions.made_for(manifest) != made_for:
+        return False
+    same_design = selected is None or manifest["selection"]["design"] == selected["design"]
+    return same_design and manifest["recipe"] == recipe and manifest["data"]["weights"] == _shown(weights)
+
+
+def _shown(weights: Mapping[int, float]) -> dict[str, float]:
+    return {str(drop): round(weight, 6) for drop, weight in weights.items()}
+
+
+def _data(product: Product, record: Record, used: Rows, weights: Mapping[int, float]) -> dict[str, Any]:
     """What a manifest says of the rows behind a model."""
     return {
         "hash": record.data_hash,
         "drops": record.last_number,
-        "rows": len(left) + sum(left_out.values()),
-        "train_rows": len(left),
-        **left_out,
+        "weights": _shown(weights),
+        "train_rows": len(used.left),
+        **used.left_out,
         "test_files": heldout.test_hash(product),
-        "positive_rate": float(left.mean()),
+        "positive_rate": float(used.left.mean()),
     }
 
 
-def training_rows(product: Product) -> tuple[pd.DataFrame, dict[str, int]]:
-    """The stored rows that may be trained on, and how many were left out for which reason."""
-    frame = dataset.frame(product)
-    own = splits.groups(frame, product.columns)
-    tested, _ = dataset.read_folder(product, product.test)
-    in_test = np.isin(own, splits.groups(tested, product.columns))
-    held_out = splits.held_out(own, product.settings.test_share) & ~in_test
-    left_out = {"in_test_files": int(in_test.sum()), "held_out_clients": int(held_out.sum())}
-    return frame[~(in_test | held_out)].reset_index(drop=True), left_out
+def _reference(product: Product, used: Rows, fitted: Fitted) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """What new drops are held against: numbers for the manifest, and the files of the profile and of the risks."""
+    recent = learning.recent(used.drop)
+    left, known = used.left[recent], fitted.out_of_fold
+    risk = None if known is None else known.risk[recent]
+    made = profile.build(used.frame[recent], product.columns, risk=risk, left=left)
+    files = {releases.PROFILE: storage.to_json(made).encode()}
+    if known is None:
+        found = {"auc": None, "auc_error": None, "label_rate": float(left.mean()), "label_rows": len(left)}
+        return found | {"calibrator": None}, files
+    by_share = product.settings.threshold == "capacity"
+    files[heldout.FILE] = heldout.out_of_fold_bytes(known, fitted.threshold if by_share else None)
+    calibrated = estimate.calibrator(known.log_odds, known.left, known.weights)
+    return asdict(learning.reference(left, risk)) | {"calibrator": calibrated.as_dict()}, files
 
 
-def recipe(product: Product) -> str:
+def configuration(product: Product) -> str:
     """A hash of all that the config and the test files say about the model: with the same data, the same model."""
+    settings = product.settings
     said = {
         "columns": asdict(product.columns),
-        "model": product.settings.model,
-        "seed": product.settings.seed,
-        "threads": product.settings.threads,
-        "test_share": product.settings.test_share,
+        "model": settings.model,
+        "tuning_seconds": settings.tuning_seconds,
+        "seed": settings.seed,
+        "threads": settings.threads,
+        "threshold": settings.threshold,
+        "capacity": settings.capacity if settings.threshold == "capacity" else None,
         "test_files": heldout.test_hash(product),
     }
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def out_of_fold_threshold(product: Product, frame: pd.DataFrame, left: np.ndarray) -> float:
-    """The threshold with the best F1 on risks that no row's own model gave; clients stay within one fold."""
-    found = out_of_fold_risks(product, frame, left)
-    return measures.best_f1_threshold(left, found[0]) if found else 0.5
+def _lines(names: list[str]) -> bytes:
+    return "".join(f"{name}\n" for name in names).encode()
 
 
-def out_of_fold_risks(product: Product, frame: pd.DataFrame, left: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """Each row's risk from a model that saw none of its client's rows, and each row's fold.
-
-    None where there are fewer clients than folds, or one fold has all rows of a label.
-    """
-    fold = splits.folds(splits.groups(frame, product.columns), left, FOLDS, product.settings.seed)
-    risk = np.empty(len(frame))
-    for number in range(FOLDS):
-        test = fold == number
-        if not test.any() or len(np.unique(left[~test])) < 2:
-            return None
-        model = _pipeline(product).fit(frame[~test], left[~test])
-        risk[test] = estimators.risks(model, frame[test])
-    return risk, fold
-
-
-def _pipeline(product: Product) -> Any:
-    settings = product.settings
-    return estimators.pipeline(settings.model, product.columns, seed=settings.seed, threads=settings.threads)
-
-
-def _check_labels(left: np.ndarray, left_out: dict[str, int]) -> None:
-    counts = {"left": int(left.sum()), "stayed": int((~left).sum())}
-    if min(counts.values()) < MIN_CLASS_ROWS:
-        raise DataError(
-            f"no model: {len(left):,} rows to train on ({counts['left']:,} left, {counts['stayed']:,} stayed; "
-            f"{left_out['in_test_files']:,} left out as test rows, {left_out['held_out_clients']:,} as held-out "
-            f"clients), at least {MIN_CLASS_ROWS} of each label are needed; production stays as it is"
-        )
-
-
-def _save(product: Product, manifest: dict[str, Any], model: Any, ingested: list[str]) -> None:
+def _save(product: Product, manifest: dict[str, Any], model: Any, files: dict[str, bytes]) -> None:
     import skops.io
 
-    files = {
-        releases.MODEL: skops.io.dumps(model),
-        releases.PICKLE: pickle.dumps(model),
-        releases.INGESTED: "".join(f"{name}\n" for name in ingested).encode(),
-    }
+    files = {releases.MODEL: skops.io.dumps(model), releases.PICKLE: pickle.dumps(model), **files}
     manifest["files"] = {name: releases.digest(content) for name, content in files.items()}
     storage.sweep(product.models)
     with storage.building(product.models / manifest["version"]) as folder:

@@ -8,7 +8,8 @@ directly in those folders.
 import difflib
 import json
 import logging
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ class Product:
     logs: Path
     reports: Path
     clients: Path | None
+    history: str = field(repr=False)  # the URL of its database, which may hold a password
 
 
 def load(path: Path) -> dict[str, Product]:
@@ -76,13 +78,16 @@ def _products(config: Config, path: Path) -> dict[str, Product]:
         same = [other for other in roots if other != key and roots[other].resolve() == folder.resolve()]
         if same:  # a log or a result among the drops would be ingested, a drop among the test files never trained on
             raise ConfigError(f"{path}: {key} and {same[0]} are one folder, {folder}; each needs its own")
+    url = os.environ.get("CHURN_HISTORY_URL") or config.history_url
     if config.products is None:
         settings = ProductSettings.model_validate(CORPORATE)
-        return {"corporate": _product("corporate", settings, roots, path, own_folders=False)}
-    return {name: _product(name, settings, roots, path, own_folders=True) for name, settings in config.products.items()}
+        return {"corporate": _product("corporate", settings, roots, path, url, own_folders=False)}
+    return {n: _product(n, settings, roots, path, url, own_folders=True) for n, settings in config.products.items()}
 
 
-def _product(name: str, settings: ProductSettings, roots: dict[str, Path], path: Path, *, own_folders: bool) -> Product:
+def _product(
+    name: str, settings: ProductSettings, roots: dict[str, Path], path: Path, history: str | None, *, own_folders: bool
+) -> Product:
     """`own_folders`: each artefact folder has one folder a product in it."""
     inside = {key: root / name if own_folders else root for key, root in roots.items()}
     return Product(
@@ -98,6 +103,7 @@ def _product(name: str, settings: ProductSettings, roots: dict[str, Path], path:
         logs=inside["logs_folder_path"],
         reports=inside["reports_folder_path"],
         clients=path.parent / settings.clients_path if settings.clients_path else None,
+        history=history or f"sqlite:///{inside['output_model_path'] / 'history.sqlite'}",
     )
 
 

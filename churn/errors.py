@@ -44,6 +44,10 @@ class NoRelease(ReleaseError):
     """Nothing is in production yet."""
 
 
+class HistoryError(ChurnError):
+    """The history's database cannot be used as it is; everything else works without it."""
+
+
 class LockedError(ChurnError):
     """Another run holds the product's lock (exit code 75, as in sysexits' EX_TEMPFAIL)."""
 

@@ -4,16 +4,18 @@ The encoder follows the column contract. A table (DataFrame) and plain rows (dic
 through the same arithmetic, so that both give the same numbers to the bit.
 """
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.special import expit
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from churn.columns import Columns, features_of
 
@@ -136,7 +138,7 @@ def _lookup(levels: Sequence[str]) -> dict[str, int]:
 
 
 def _codes(column: pd.Series, levels: Sequence[str]) -> np.ndarray:
-    codes = column.map(_lookup(levels)).fillna(1).to_numpy(dtype=np.int64)
+    codes = pd.Index(levels, dtype="str").get_indexer(column) + 2  # an unknown level is found at -1
     return np.where(column.isna().to_numpy(dtype=bool), 0, codes)
 
 
@@ -145,27 +147,89 @@ class Logistic(LogisticRegression):
 
     def fit(self, X: np.ndarray, y: np.ndarray, sample_weight: Any = None) -> "Logistic":  # noqa: N803
         """Fit; scikit-learn's signature."""
-        with threadpool_limits(1):
-            return super().fit(X, y, sample_weight)
+        used = X.any(axis=0)  # the penalty keeps what is always 0 out of the model; left out, a fit costs half
+        used = used if used.any() else ~used
+        with _blas().limit(limits=1):
+            super().fit(X[:, used], y, sample_weight)
+        coefficients = np.zeros((1, X.shape[1]))
+        coefficients[:, used] = self.coef_
+        self.coef_, self.n_features_in_ = coefficients, X.shape[1]
+        return self
 
 
-def _logistic(seed: int, threads: int) -> Any:  # noqa: ARG001  one thread, see Logistic
-    return Logistic(C=1.0, max_iter=1000, random_state=seed)
+@functools.cache
+def _blas() -> ThreadpoolController:
+    """The linear algebra libraries in this process; to look for them at every fit costs as much as a small fit."""
+    return ThreadpoolController()
 
 
-def _lightgbm(seed: int, threads: int) -> Any:
+class Calibrated(ClassifierMixin, BaseEstimator):
+    """An estimator of the table with a sigmoid on its log-odds: risk = 1 / (1 + exp(-(slope * log_odds + intercept))).
+
+    Fitted, it is not calibrated (slope 1, intercept 0) until `calibrate` says otherwise.
+    Source: Platt, Probabilistic outputs for support vector machines, 1999.
+
+    Args:
+        estimator: a Logistic or an LGBMClassifier, unfitted; it is copied, as scikit-learn's own wrappers do.
+    """
+
+    def __init__(self, estimator: Any = None) -> None:
+        self.estimator = estimator
+
+    def fit(self, X: np.ndarray, y: np.ndarray, sample_weight: Any = None) -> "Calibrated":  # noqa: N803
+        """Fit the estimator to a matrix (rows, encoded columns), two classes and the rows' weights."""
+        self.estimator_ = clone(self.estimator).fit(X, y, sample_weight=sample_weight)
+        self.classes_ = self.estimator_.classes_
+        self.means_ = np.average(X, axis=0, weights=sample_weight)  # what contributions count from
+        return self.calibrate(1.0, 0.0)
+
+    def calibrate(self, slope: float, intercept: float) -> "Calibrated":
+        """Set the sigmoid; itself."""
+        self.slope_, self.intercept_ = float(slope), float(intercept)
+        return self
+
+    def log_odds(self, X: np.ndarray) -> np.ndarray:  # noqa: N803
+        """The log-odds before calibration, shape (rows,)."""
+        if len(X) == 0:
+            return np.empty(0)
+        if hasattr(self.estimator_, "booster_"):  # the wrapper warns of a matrix without names, and checks at length
+            return self.estimator_.booster_.predict(X, raw_score=True, num_threads=self.estimator_.n_jobs)
+        # No matrix product: its last bits depend on the number of rows and threads. This way a client has one risk
+        # to the bit, alone in a request or among a million.
+        return np.einsum("ij,j->i", X, self.estimator_.coef_[0]) + self.estimator_.intercept_[0]
+
+    def risk(self, X: np.ndarray) -> np.ndarray:  # noqa: N803
+        """The calibrated probability, shape (rows,)."""
+        return expit(self.slope_ * self.log_odds(X) + self.intercept_)
+
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:  # noqa: N803
+        """scikit-learn's: the probability of each class, shape (rows, 2)."""
+        risk = self.risk(X)
+        return np.column_stack([1 - risk, risk])
+
+    def predict(self, X: np.ndarray) -> np.ndarray:  # noqa: N803
+        """scikit-learn's: the likelier class of each row."""
+        return self.classes_[(self.risk(X) > 0.5).astype(int)]
+
+
+def _logistic(seed: int, threads: int, settings: Mapping[str, Any]) -> Any:  # noqa: ARG001  one thread, see Logistic
+    # Of the solvers this one reaches the optimum itself on collinear indicators, and in as little time as any.
+    return Logistic(**{"C": 1.0, "solver": "newton-cholesky", "random_state": seed, **settings})
+
+
+def _lightgbm(seed: int, threads: int, settings: Mapping[str, Any]) -> Any:
     from lightgbm import LGBMClassifier
 
-    return LGBMClassifier(
-        random_state=seed, n_jobs=threads, deterministic=True, force_row_wise=True, verbosity=-1, importance_type="gain"
-    )
+    fixed = {"random_state": seed, "n_jobs": threads, "deterministic": True, "force_row_wise": True, "verbosity": -1}
+    return LGBMClassifier(**fixed, **settings)
 
 
-# The closed table: a name in config.json -> the estimator, given a seed and a number of threads.
-ESTIMATORS: dict[str, Callable[[int, int], Any]] = {"logistic": _logistic, "lightgbm": _lightgbm}
+# The closed table: a name in config.json -> the estimator, given a seed, a number of threads and its settings.
+ESTIMATORS: dict[str, Callable[[int, int, Mapping[str, Any]], Any]] = {"logistic": _logistic, "lightgbm": _lightgbm}
 
 # The types, beyond those skops knows, that a model file of this system may hold; anything else is refused.
 TRUSTED = [
+    "churn.estimators.Calibrated",
     "churn.estimators.Encoder",
     "churn.estimators.Logistic",
     "collections.OrderedDict",
@@ -174,15 +238,33 @@ TRUSTED = [
 ]
 
 
-def pipeline(kind: str, columns: Columns, *, seed: int, threads: int) -> Pipeline:
-    """An unfitted model of the table: the encoder, then the estimator."""
-    encoder = Encoder(columns.numbers, columns.categorical)
-    return Pipeline([("encoder", encoder), ("estimator", ESTIMATORS[kind](seed, threads))])
+@dataclass(frozen=True)
+class Design:
+    """What to fit: a name of the closed table, and settings of that estimator other than its defaults (JSON-able)."""
+
+    kind: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+def pipeline(design: Design, columns: Columns, *, seed: int, threads: int) -> Pipeline:
+    """An unfitted model: the encoder, then the estimator with its calibration."""
+    estimator = ESTIMATORS[design.kind](seed, threads, design.settings)
+    return Pipeline([("encoder", Encoder(columns.numbers, columns.categorical)), ("estimator", Calibrated(estimator))])
+
+
+def calibration(model: Pipeline) -> tuple[float, float]:
+    """The slope and the intercept of a model's sigmoid; (1.0, 0.0) where it is not calibrated."""
+    return model.named_steps["estimator"].slope_, model.named_steps["estimator"].intercept_
+
+
+def log_odds(model: Pipeline, frame: pd.DataFrame) -> np.ndarray:
+    """Each row's log-odds to leave before calibration, shape (rows,), for a DataFrame with the feature columns."""
+    return model.named_steps["estimator"].log_odds(model.named_steps["encoder"].transform(frame))
 
 
 def risks(model: Pipeline, frame: pd.DataFrame) -> np.ndarray:
-    """Each row's probability to leave, shape (rows,), for a DataFrame with the feature columns."""
-    return _probabilities(model, model.named_steps["encoder"].transform(frame))
+    """Each row's calibrated probability to leave, shape (rows,), for a DataFrame with the feature columns."""
+    return model.named_steps["estimator"].risk(model.named_steps["encoder"].transform(frame))
 
 
 def risks_of_rows(model: Pipeline, rows: Sequence[Mapping[str, Any]], columns: Columns) -> np.ndarray:
@@ -191,30 +273,4 @@ def risks_of_rows(model: Pipeline, rows: Sequence[Mapping[str, Any]], columns: C
     Raises:
         DataError: a row breaks the column contract; the message names the column.
     """
-    return _probabilities(model, model.named_steps["encoder"].transform_rows(rows, columns))
-
-
-def _probabilities(model: Pipeline, matrix: np.ndarray) -> np.ndarray:
-    if len(matrix) == 0:
-        return np.empty(0)
-    estimator = model.named_steps["estimator"]
-    if hasattr(estimator, "booster_"):  # the wrapper warns of a matrix without names, and checks at length
-        return estimator.booster_.predict(matrix, num_threads=estimator.n_jobs)
-    # Not predict_proba: a matrix product's last bits depend on the number of rows and threads. This way a client has
-    # one risk to the bit, alone in a request or among a million.
-    return expit(np.einsum("ij,j->i", matrix, estimator.coef_[0]) + estimator.intercept_[0])
-
-
-def importance(model: Pipeline) -> dict[str, float]:
-    """Each feature's share of the model, summing to 1, most important first.
-
-    Logistic: absolute coefficients of the standardised columns; LightGBM: total gain. Encoded columns are summed
-    back to the column that they come from.
-    """
-    encoder, estimator = model.named_steps["encoder"], model.named_steps["estimator"]
-    weights = estimator.feature_importances_ if hasattr(estimator, "booster_") else np.abs(estimator.coef_[0])
-    totals: dict[str, float] = {}
-    for source, weight in zip(encoder.sources(), weights, strict=True):
-        totals[source] = totals.get(source, 0.0) + float(weight)
-    whole = sum(totals.values()) or 1.0
-    return {name: total / whole for name, total in sorted(totals.items(), key=lambda item: (-item[1], item[0]))}
+    return model.named_steps["estimator"].risk(model.named_steps["encoder"].transform_rows(rows, columns))

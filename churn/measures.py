@@ -1,10 +1,8 @@
-"""How good risks are: the scores of a model, its threshold, and the paired bootstrap of two models.
+"""How good risks are: the scores of a model, its threshold, and its ranking.
 
 All take plain arrays: `left` is bool or 0/1 of shape (rows,), `risk` float in [0, 1] of the same shape.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,8 +10,10 @@ import numpy as np
 EPSILON = float(np.finfo(float).eps)  # probabilities stay this far from 0 and 1 in the log loss, as in scikit-learn
 
 
-def scores(left: np.ndarray, risk: np.ndarray, threshold: float) -> dict[str, Any]:
+def scores(left: np.ndarray, risk: np.ndarray, threshold: float | np.ndarray) -> dict[str, Any]:
     """The scores of one model on labelled rows, each None where one class is absent and it means nothing.
+
+    The threshold is one for all rows, or one a row, of which the mean is told.
 
     Keys: rows, positives, threshold, f1, precision, recall, roc_auc, average_precision, log_loss, confusion
     ({tp, fp, fn, tn}) and constant_f1: what always answering "leaves" would score.
@@ -28,7 +28,7 @@ def scores(left: np.ndarray, risk: np.ndarray, threshold: float) -> dict[str, An
     return {
         "rows": len(left),
         "positives": int(left.sum()),
-        "threshold": float(threshold),
+        "threshold": float(np.mean(threshold)) if len(left) else None,
         "f1": _ratio(2 * tp, 2 * tp + fp + fn),
         "precision": _ratio(tp, tp + fp),
         "recall": _ratio(tp, tp + fn),
@@ -49,16 +49,25 @@ def log_losses(left: np.ndarray, risk: np.ndarray) -> np.ndarray:
     return -np.log(np.clip(np.where(left, risk, 1 - risk), EPSILON, 1 - EPSILON))
 
 
-def best_f1_threshold(left: np.ndarray, risk: np.ndarray) -> float:
-    """The threshold with the highest F1; halfway between two neighbouring risks, 0.5 where nobody left."""
+def best_f1_threshold(left: np.ndarray, risk: np.ndarray, weights: np.ndarray | None = None) -> float:
+    """The threshold with the highest F1; halfway between two neighbouring risks, 0.5 where nobody left.
+
+    Args:
+        left: who left.
+        risk: in [0, 1].
+        weights: how much each row counts, at least 0; all alike by default.
+    """
     left = np.asarray(left, dtype=bool)
-    if not left.any():
+    weights = np.ones(len(left)) if weights is None else weights
+    total = weights[left].sum()
+    if not total > 0:
         return 0.5
     order = np.argsort(-risk, kind="stable")
     ordered = risk[order]
-    tp = np.cumsum(left[order])
+    said = np.cumsum(weights[order])
+    tp = np.cumsum(np.where(left, weights, 0.0)[order])
     last = np.append(ordered[1:] != ordered[:-1], True)  # a threshold cannot split equal risks
-    f1 = np.where(last, 2 * tp / (np.arange(1, len(tp) + 1) + left.sum()), -1)
+    f1 = np.where(last, 2 * tp / (said + total), -1)
     best = int(np.argmax(f1))
     below = ordered[best + 1] if best + 1 < len(ordered) else 0.0
     halfway = (ordered[best] + below) / 2
@@ -101,67 +110,12 @@ class Ranking:
         return float(2 * tp / whole) if whole > 0 else 0.0
 
 
-@dataclass(frozen=True)
-class Scored:
-    """A model's risks on the rows in question, and the threshold from which it says "leaves"."""
+def calibration_error(left: np.ndarray, risk: np.ndarray, bins: int = 10) -> float:
+    """The expected calibration error: how far the risk is from the share that left, a mean over bins of equal count.
 
-    risk: np.ndarray
-    threshold: float
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Challenger less champion on the same rows: the difference, its interval and how often it was above zero."""
-
-    metric: str
-    champion: float
-    challenger: float
-    lower: float
-    upper: float
-    share_better: float
-    log_loss_z: float  # how many standard errors the challenger's log loss is better (negative: worse)
-    rows: int
-    positives: int
-    challenger_f1: float
-    constant_f1: float  # what always answering "leaves" scores on these rows
-
-    @property
-    def difference(self) -> float:
-        """Challenger less champion."""
-        return self.challenger - self.champion
-
-
-def paired_bootstrap(
-    left: np.ndarray, champion: Scored, challenger: Scored, *, metric: str, resamples: int, confidence: float, seed: int
-) -> Comparison:
-    """Compare two models on the same rows by resampling rows, the same for both.
-
-    Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 8 and 13 (percentile interval
-    of a paired difference). The interval is two-sided at 2 * confidence - 1.
+    Where the true probabilities are known they may stand for `left`. Source: Naeini, Cooper and Hauskrecht,
+    Obtaining well calibrated probabilities using Bayesian binning, AAAI 2015, with bins of equal count.
     """
-    rankings = [Ranking(left, model.risk, model.threshold) for model in (champion, challenger)]
-    measure: list[Callable[[np.ndarray], float]] = [getattr(ranking, metric) for ranking in rankings]
-    whole = np.ones(len(left))
-    differences = np.array([measure[1](w) - measure[0](w) for w in _resamples(len(left), resamples, seed)])
-    lower, upper = np.quantile(differences, [1 - confidence, confidence])
-    gain = log_losses(left, champion.risk) - log_losses(left, challenger.risk)
-    error = gain.std(ddof=1) / np.sqrt(len(gain)) if len(gain) > 1 else 0.0
-    return Comparison(
-        metric=metric,
-        champion=measure[0](whole),
-        challenger=measure[1](whole),
-        lower=float(lower),
-        upper=float(upper),
-        share_better=float((differences > 0).mean()),
-        log_loss_z=float(gain.mean() / error) if error > 0 else 0.0,
-        rows=len(left),
-        positives=int(np.sum(left)),
-        challenger_f1=rankings[1].f1(whole),
-        constant_f1=_ratio(2 * int(np.sum(left)), len(left) + int(np.sum(left))),
-    )
-
-
-def _resamples(rows: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
-    generator = np.random.default_rng(seed)
-    for _ in range(resamples):
-        yield np.bincount(generator.integers(0, rows, rows), minlength=rows).astype(float)
+    off = np.asarray(left, dtype=float) - risk
+    parts = np.array_split(off[np.argsort(risk, kind="stable")], bins)
+    return float(sum(abs(part.sum()) for part in parts) / len(risk))

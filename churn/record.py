@@ -29,6 +29,8 @@ class Drop:
 
     `number` grows from drop to drop and is never given twice. `look` is the file as it was last seen, `also` holds
     other files of the same content. `superseded` counts rows, of earlier drops or its own, that its rows replaced.
+    `late_labels` says whether its rows were read as ones that may come without a label: `unlabelled` of the accepted
+    and `superseded_unlabelled` of the superseded had none.
     """
 
     number: int
@@ -45,6 +47,9 @@ class Drop:
     duplicate: int = 0
     rejected: int = 0
     superseded: int = 0
+    unlabelled: int = 0
+    superseded_unlabelled: int = 0
+    late_labels: bool = False
     extra: tuple[str, ...] = ()
     ingested_at: str = ""
     seconds: float = 0.0
@@ -69,6 +74,7 @@ class Record:
 
     columns: dict[str, Any]
     max_rejected: float
+    late_labels: bool = False
     duckdb: str = ""
     seconds: float | None = None
     ingested_at: str | None = None
@@ -105,9 +111,15 @@ class Record:
         return sum(drop.accepted for drop in self.drops) - self.superseded
 
     @property
+    def waiting(self) -> int:
+        """The rows that count and have no label yet."""
+        return sum(drop.unlabelled - drop.superseded_unlabelled for drop in self.drops)
+
+    @property
     def data_hash(self) -> str:
         """16 hex digits for the column contract and every drop that added rows, in order; "" while there are none."""
-        contents = [drop.sha256 or "" for drop in self.ingested if drop.accepted]
+        # The same file gives other rows where those without a label are rejected.
+        contents = [f"{d.sha256}{' unlabelled' if d.unlabelled else ''}" for d in self.ingested if d.accepted]
         if not contents:
             return ""
         contract = json.dumps(self.columns, sort_keys=True)
@@ -126,7 +138,8 @@ def load_record(product: "Product") -> Record:
         DataError: the record is damaged.
     """
     path = product.ingested / RECORD
-    empty = Record(_contract(product), product.settings.max_rejected)
+    settings = product.settings
+    empty = Record(_contract(product), settings.max_rejected, settings.late_labels)
     try:
         raw = json.loads(path.read_bytes())
         drops = tuple(_drop(entry) for entry in raw.pop("drops"))
@@ -146,8 +159,9 @@ def load_record(product: "Product") -> Record:
         if record.ingested:
             raise ConfigError(_changed_columns(product, record, empty))
         return empty
-    if record.max_rejected != empty.max_rejected:  # what was set aside gets another chance
-        record = replace(record, max_rejected=empty.max_rejected, drops=record.ingested)
+    judged_by = {"max_rejected": empty.max_rejected, "late_labels": empty.late_labels}
+    if replace(record, **judged_by) != record:  # what was set aside gets another chance
+        record = replace(record, **judged_by, drops=record.ingested)
     return replace(record, columns=empty.columns)
 
 

@@ -27,7 +27,9 @@ MODEL, PICKLE, SCORE, INGESTED, MANIFEST = (
     "ingestedfiles.txt",
     "manifest.json",
 )
+PROFILE = "reference.json"
 CURRENT, HISTORY = "current", "history.json"
+FORMAT = 2  # of the manifest, and of the model file beside it
 OLD_NAMES = (PICKLE, SCORE, INGESTED)  # the brief's names, which resolve through `current`
 
 
@@ -162,12 +164,26 @@ def load(folder: Path) -> Release:
     from churn.estimators import TRUSTED
 
     manifest = read_manifest(folder)
+    if manifest["format"] != FORMAT:
+        raise ReleaseError(
+            f"{folder}: made by another version of this software (format {manifest['format']}, this one reads "
+            f"{FORMAT}); run python fullprocess.py --force, which trains and deploys a new one"
+        )
     content = _verified(folder, MODEL, manifest["files"][MODEL])
     try:
         model = skops.io.loads(content, trusted=TRUSTED)
     except UntrustedTypesFoundException as error:
         raise ReleaseError(f"{folder / MODEL}: {error}") from None
     return Release(manifest["version"], manifest, model, columns_of(manifest), manifest["threshold"])
+
+
+def read_profile(folder: Path) -> dict[str, Any]:
+    """A version's reference profile: what its newest training rows looked like.
+
+    Raises:
+        ReleaseError: it is absent or changed.
+    """
+    return json.loads(_verified(folder, PROFILE, read_manifest(folder)["files"][PROFILE]))
 
 
 def columns_of(manifest: dict[str, Any]) -> Columns:

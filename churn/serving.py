@@ -139,8 +139,9 @@ class Production:
 
 def _for_serving(release: Release) -> Release:
     """Requests run side by side already: more threads inside one of them only cost."""
-    if hasattr(release.model.named_steps["estimator"], "booster_"):
-        release.model.set_params(estimator__n_jobs=1)
+    estimator = release.model.named_steps["estimator"].estimator_
+    if hasattr(estimator, "booster_"):
+        estimator.set_params(n_jobs=1)
     return release
 
 

@@ -29,32 +29,47 @@ class _Strict(BaseModel):
 
 
 class Drift(_Strict):
-    """When new labelled rows call for a challenger."""
+    """When the model in production has drifted, and what then happens."""
 
-    policy: Literal["raw", "always", "never"] = Field(
-        "raw",
-        description="`raw`: the brief's rule, the new rows' F1 is below the deployed score; "
-        "`always` or `never` train on every new drop, or on none.",
+    policy: Literal["raw", "statistical", "always", "never"] = Field(
+        "statistical",
+        description="`statistical`: challengers meet the champion on every drop, on the rows since the onset once it "
+        "has drifted; `raw`: only when the new F1 is below the deployed score; `always`: retrain on everything and "
+        "deploy it untested; `never`: watch only.",
+    )
+    auc_z: float = Field(
+        2.88, gt=0, description="Standard errors that the ROC AUC of the last 1, 2 or 4 drops may lie below before."
+    )
+    psi: float = Field(0.1, gt=0, description="The population stability index from which a column's shift matters.")
+    label_points: float = Field(
+        0.05, gt=0, lt=1, description="How far the share that left may move (0.05: five points)."
     )
 
 
 class Promotion(_Strict):
-    """When a challenger replaces the champion; both are measured on the same held-out rows."""
+    """When a challenger replaces the champion; both are measured on rows that neither trained on."""
 
-    metric: Literal["average_precision", "roc_auc", "f1"] = Field(
-        "average_precision", description="What the paired bootstrap compares."
-    )
     confidence: float = Field(
-        0.975, gt=0.5, lt=1, description="The share of resamples in which the challenger must be better."
+        0.975,
+        gt=0.5,
+        lt=1,
+        description="How sure the better average precision must be, one-sided; divided among the challengers.",
     )
-    resamples: int = Field(1000, ge=100, le=100_000, description="Bootstrap resamples.")
+    guard: Literal["f1", "precision_at_capacity", "expected_profit"] = Field(
+        "f1", description="The product's own metric, which must not be worse beyond noise."
+    )
+    groups: list[Name] = Field([], description="Categorical columns in whose groups it must not be worse either.")
+    group_rows: int = Field(200, ge=20, description="Groups with fewer rows are not looked at.")
+    cool_down: int = Field(
+        5,
+        ge=0,
+        description="Drops after a promotion in which there is no other, unless two in a row show a sudden loss.",
+    )
     min_class_rows: int = Field(
-        10, ge=1, description="Held-out rows needed of each label; with fewer they decide nothing."
+        10, ge=1, description="Rows needed of each label; with fewer they decide nothing, and wait for more."
     )
     min_rows: int = Field(
-        2000,
-        ge=1,
-        description="Below so many held-out rows, no difference found means: too few rows to tell.",
+        2000, ge=1, description="Below so many rows, no difference found means: too few rows to tell."
     )
 
 
@@ -77,7 +92,32 @@ class ProductSettings(_Strict):
     clients_path: Name | None = Field(
         None, description="A CSV of the current clients; without it, the newest stored row of each client."
     )
-    model: Literal["logistic", "lightgbm"] = Field("logistic", description="The kind of model.")
+    model: Literal["auto", "logistic", "lightgbm"] = Field(
+        "auto",
+        description="The kind of model; `auto`: the simplest within one standard error of the best, cross-validated.",
+    )
+    tuning_seconds: float = Field(
+        30.0, ge=0, le=86_400, description="Time for choosing the model's settings; 0: the defaults of its kind."
+    )
+    threshold: Literal["f1", "capacity"] = Field(
+        "f1", description="From which risk a client counts as leaving: the best F1, or the share that `capacity` is."
+    )
+    late_labels: bool = Field(
+        False, description="Rows may come without a label, and again with it under the same `id` and `as_of`."
+    )
+    capacity: int | None = Field(
+        None, ge=1, description="Clients the team can call in a period; without it, all from the threshold on."
+    )
+    value: Name | float = Field(
+        1.0, description="What keeping a client is worth: a column of numbers, or one number for all."
+    )
+    contact_cost: float = Field(0.0, ge=0, description="What a call costs, in the unit of `value`.")
+    success_rate: float = Field(
+        0.15, gt=0, le=1, description="The share of leavers that a call keeps; `reporting.py --effect` measures it."
+    )
+    holdout: float = Field(
+        0.2, ge=0, lt=1, description="The share of clients left uncalled, so that the effect can be measured."
+    )
     seed: int = Field(0, ge=0, lt=2**31, description="Seed of everything random.")
     threads: int = Field(2, ge=1, le=256, description="Threads for fitting and for reading data.")
     memory_limit_mb: int = Field(
@@ -91,13 +131,6 @@ class ProductSettings(_Strict):
         ge=0,
         le=3600,
         description="A file changed less than so long ago is looked at again after the wait.",
-    )
-    test_share: float = Field(
-        0.1,
-        ge=0,
-        le=0.5,
-        description="The share of clients that no model trains on, by a hash of the id: "
-        "fresh held-out rows in every drop, and the test set where there is no test file.",
     )
     package_check_days: int = Field(
         7, ge=0, description="How often diagnostics asks the package index what is behind, in days; 0: never."
@@ -121,6 +154,15 @@ class ProductSettings(_Strict):
             raise ValueError("positive and negative are the same label")
         if self.as_of and not self.id:
             raise ValueError("as_of needs an id: together they are the row's key")
+        if self.late_labels and not self.as_of:
+            raise ValueError("late_labels needs as_of: a label finds its row by id and as_of")
+        if isinstance(self.value, str) and self.value not in [*self.numeric, *self.integer]:
+            raise ValueError(f"value names {self.value!r}, which is no column of numeric or integer")
+        unknown = sorted(set(self.promotion.groups) - set(self.categorical))
+        if unknown:
+            raise ValueError(f"promotion.groups names what is no categorical column: {', '.join(unknown)}")
+        if self.threshold == "capacity" and self.capacity is None:
+            raise ValueError("threshold is 'capacity': say what capacity is")
         return self
 
     def columns(self) -> Columns:
@@ -152,6 +194,11 @@ class Config(_Strict):
     prod_deployment_path: Name = Field(description="What is in production.")
     logs_folder_path: Name = Field("logs", description="Logs, run records and locks.")
     reports_folder_path: Name = Field("reports", description="Reports, pictures and the scored clients.")
+    history_url: Name | None = Field(
+        None,
+        description="A database for what was scored, called and decided, as `postgresql+psycopg://user@host/name`; "
+        "without it, an SQLite file beside the models. The environment's CHURN_HISTORY_URL comes first.",
+    )
     products: dict[FolderName, ProductSettings] | None = Field(
         None,
         min_length=1,

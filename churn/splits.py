@@ -1,30 +1,35 @@
-"""Which rows belong together, and which clients no model ever trains on.
+"""Which rows belong together, and which clients are left uncalled.
 
 One client's rows never stand on both sides of a split; where a product has no id, identical rows stand together.
-Membership comes from a hash of the id alone, so that it is the same in every drop, month and process.
+Both come from a hash of the id alone, so that they are the same in every drop, month and process; each has a key of
+its own, so that one says nothing about the other.
 """
 
 import hashlib
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
 
 from churn.columns import Columns
 
+# Any bytes would do; were they to change, clients left uncalled until now would be called.
+TOGETHER, UNCALLED = b"held-out clients", b"clients left uncalled"
+
 
 def groups(frame: pd.DataFrame, columns: Columns) -> np.ndarray:
     """A 64-bit number a row, equal for rows that belong together; uint64 of shape (rows,)."""
     if columns.id:
         codes, uniques = pd.factorize(frame[columns.id])
-        return np.array([_hash(str(name)) for name in uniques], dtype=np.uint64)[codes]
+        return _hashes(uniques, TOGETHER)[codes]
     kept = frame[list(columns.stored)].copy()
     kept[list(columns.numbers)] += 0.0  # -0.0 and 0.0 are one number
     return pd.util.hash_pandas_object(kept, index=False, hash_key="identical-rows!!").to_numpy()
 
 
-def held_out(group_numbers: np.ndarray, share: float) -> np.ndarray:
-    """Which rows are of the held-out `share` of clients; bool of shape (rows,). Nested: a smaller share is a subset."""
-    return group_numbers < np.uint64(min(int(share * 2**64), 2**64 - 1))
+def holdout(clients: Iterable[str], share: float) -> np.ndarray:
+    """Which clients are of the share left uncalled; bool of shape (clients,). Nested: a smaller share is a subset."""
+    return _hashes(clients, UNCALLED) < np.uint64(min(int(share * 2**64), 2**64 - 1))
 
 
 def folds(group_numbers: np.ndarray, left: np.ndarray, count: int, seed: int) -> np.ndarray:
@@ -40,5 +45,6 @@ def folds(group_numbers: np.ndarray, left: np.ndarray, count: int, seed: int) ->
     return dealt[position]
 
 
-def _hash(name: str) -> int:
-    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8, key=b"held-out clients").digest(), "big")
+def _hashes(names: Iterable[str], key: bytes) -> np.ndarray:
+    digests = [hashlib.blake2b(str(name).encode(), digest_size=8, key=key).digest() for name in names]
+    return np.frombuffer(b"".join(digests), dtype=">u8").astype(np.uint64)

@@ -1,259 +1,186 @@
-"""Measure ingestion and the idle tick beside what plain pandas code takes, as ratios within one run.
+"""Measure what is promised: speed beside other ways of doing the same, and how often the decisions are right.
 
-Every figure is of a whole process, from its start to its end, with both sides in turn. The pandas code is what
-public pipelines of this kind do at every tick: read every file, concatenate, drop duplicates, write all of it.
-Everything is made in a scratch folder and removed afterwards. It takes about five minutes, with
---quick half of one.
+Speed is given as ratios within one run, with both sides in turn; the decisions are simulated, on seeds that were not
+used while the rules were chosen, beside simpler rules. Everything is made in a scratch folder and removed afterwards.
+A line is shown as soon as it is known, all of them in a table at the end. On two processors that do nothing else, the
+parts take about:
 
-    python demo/bench.py [--quick] [--only full|drop|tick ...]
+    full, drop, tick   5 minutes   ingestion and the idle tick, beside pandas
+    drift              7 minutes   the drift check, beside Evidently (installed in an environment of its own)
+    calls              1 minute    the call list, beside scoring the clients
+    promotion          3 minutes   equal models, and better ones: how often they are promoted
+    estimate          10 minutes   the estimated scores of rows without labels
+    streams           70 minutes   1,550 streams of 24 monthly drops: false verdicts, true ones, F1, promotions
+
+    python demo/bench.py [--quick] [--only PART ...]
 """
 
 import argparse
-import json
 import os
-import shutil
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-
-import numpy as np
-import pandas as pd
-from prettytable import PrettyTable
+from typing import Any
 
 HOME = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(HOME))
 
-from demo import fabricate  # noqa: E402  it lies beside the scripts, wherever this is called from
-
-PANDAS = """
-import os, sys
 import pandas as pd
-folder, out = sys.argv[1:]
-frames = [pd.read_csv(os.path.join(folder, name)) for name in sorted(os.listdir(folder))]
-pd.concat(frames).drop_duplicates().to_csv(out, index=False)
-"""
-MEMORY_LIMIT_MB = 512
-PATHS = {
-    "input_folder_path": "source",
-    "output_folder_path": "ingested",
-    "test_data_path": "test",
-    "output_model_path": "models",
-    "prod_deployment_path": "production",
-}
-CORPORATE = {
-    "id": "corporation",
-    "target": "exited",
-    "positive": "1",
-    "integer": ["lastmonth_activity", "lastyear_activity", "number_of_employees"],
-    "settle_seconds": 0,
-    "package_check_days": 0,
-    "memory_limit_mb": MEMORY_LIMIT_MB,
-}
+from prettytable import PrettyTable
+
+from demo import (
+    bench_calls,
+    bench_drift,
+    bench_ingestion,
+    estimate_simulation,
+    promotion_simulation,
+    streams,
+)
+
+WIDEST = 44  # characters of a column
 
 
 @dataclass(frozen=True)
 class Size:
     """How much is measured."""
 
-    months: int
-    clients: int
+    months: int  # files to ingest
+    clients: int  # rows in each
     stores: tuple[int, ...]  # months stored when the small drop comes
     merged: int  # the one of them at which pandas does the same
     drop: int
     repeats: int
     files: int  # in the folder of the idle tick
+    drift_rows: int
+    drift_rounds: int
+    peers: bool  # whether other systems are installed to measure beside them
+    called: int  # clients to score and list
+    call_rounds: int
+    promotion_pairs: int  # comparisons of each setting
+    estimate_rounds: int  # models of each kind
+    designs: tuple[str, ...]
+    streams: Mapping[str, int] = field(repr=False)  # of each kind
+    stream_drops: int
+    workers: int
 
 
-FULL = Size(months=25, clients=400_000, stores=(3, 8, 18, 25), merged=18, drop=10_000, repeats=5, files=500)
-QUICK = Size(months=4, clients=20_000, stores=(2, 4), merged=4, drop=1_000, repeats=1, files=20)
-TITLE = ("work", "pandas, or other", "ours", "ratio", "wanted")
+FULL = Size(
+    months=25,
+    clients=400_000,
+    stores=(3, 8, 18, 25),
+    merged=18,
+    drop=10_000,
+    repeats=5,
+    files=500,
+    drift_rows=1_000_000,
+    drift_rounds=2,
+    peers=True,
+    called=10_000,
+    call_rounds=7,
+    promotion_pairs=1000,
+    estimate_rounds=50,
+    designs=("logistic", "LightGBM"),
+    streams={kind: 50 if kind == "flipped" else 300 for kind in streams.KINDS},
+    stream_drops=streams.DROPS,
+    workers=2,
+)
+QUICK = Size(
+    months=4,
+    clients=20_000,
+    stores=(2, 4),
+    merged=4,
+    drop=1_000,
+    repeats=1,
+    files=20,
+    drift_rows=20_000,
+    drift_rounds=1,
+    peers=False,
+    called=1_000,
+    call_rounds=2,
+    promotion_pairs=5,
+    estimate_rounds=1,
+    designs=("logistic",),
+    streams={"none": 1, "relation": 1, "flipped": 1},
+    stream_drops=5,
+    workers=1,
+)
+
+
+def estimates(_scratch: Path, _files: list[Path], size: Size) -> Iterator[tuple[str, ...]]:
+    """How far estimated scores are from what the labels then say."""
+    first = estimate_simulation.FIRST_SEED
+    return estimate_simulation.lines(range(first, first + size.estimate_rounds), size.designs)
 
 
 @dataclass(frozen=True)
-class Run:
-    """What a process took."""
+class Part:
+    """One of the things that can be measured: what measures it, and the titles of its columns in the table."""
 
-    seconds: float
-    peak_mb: float
-
-
-def run(*command: str | Path) -> Run:
-    """Run a command to its end.
-
-    Raises:
-        RuntimeError: it failed.
-    """
-    began = time.perf_counter()
-    with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen([str(part) for part in command], stdout=said, stderr=said, cwd=HOME)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - began
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            said.seek(0)
-            raise RuntimeError(f"{command}: exit code {process.returncode}\n{said.read().decode()}")
-    return Run(seconds, usage.ru_maxrss / 1024)
+    lines: Callable[[Path, list[Path], Any], Iterator[tuple[str, ...]]]
+    title: tuple[str, ...]
+    monthly_files: bool = False  # whether it needs them
 
 
-def in_turn(repeats: int, *sides: Callable[[], Run]) -> list[list[Run]]:
-    """Run the sides one after the other, again and again; the runs of each. A round before that is not counted."""
-    rounds = [[side() for side in sides] for _ in range(repeats + 1)][1:]
-    return [list(runs) for runs in zip(*rounds, strict=True)]
+SPEED = ("work", "pandas, or other", "ours", "ratio", "wanted")
+PARTS = {
+    "full": Part(bench_ingestion.full, SPEED, monthly_files=True),
+    "drop": Part(bench_ingestion.drop, SPEED, monthly_files=True),
+    "tick": Part(bench_ingestion.tick, SPEED),
+    "drift": Part(bench_drift.drift, ("drift", "Evidently", "ours", "ratio", "wanted")),
+    "calls": Part(bench_calls.calls, ("call list", "scoring", "listing", "ratio", "wanted")),
+    "promotion": Part(promotion_simulation.promotions, ("promotion", *promotion_simulation.TITLE[1:])),
+    "estimate": Part(estimates, ("estimate", *estimate_simulation.TITLE[1:])),
+    "streams": Part(streams.rules, ("streams", "other rules", "ours", "", "wanted")),
+}
 
 
-def median(runs: list[Run]) -> float:
-    """The median of the seconds."""
-    return statistics.median(run.seconds for run in runs)
+def measured(only: list[str], size: Size, scratch: Path, table: PrettyTable) -> list[str]:
+    """Measure part after part into the table; the parts that failed. One that does costs none of the others."""
+    wanted = any(PARTS[name].monthly_files for name in only)
+    files = bench_ingestion.months(scratch / "months", size) if wanted else []
+    failed = []
+    for name in only:
+        table.add_divider()
+        table.add_row([PARTS[name].title[0].upper(), *PARTS[name].title[1:]], divider=True)
+        try:
+            for line in PARTS[name].lines(scratch, files, size):
+                table.add_row(line)
+                print("; ".join(text for text in line if text), file=sys.stderr, flush=True)
+        except RuntimeError as error:
+            print(f"{name} failed: {error}", file=sys.stderr, flush=True)
+            table.add_row([f"failed: {str(error).splitlines()[-1]}", *[""] * 4])
+            failed.append(name)
+    return failed
 
 
-def months(folder: Path, size: Size) -> list[Path]:
-    """Monthly files in which about three rows of a hundred also stand in the month before."""
-    folder.mkdir()
-    generator = np.random.default_rng(0)
-    paths, before = [], None
-    for month in range(1, size.months + 1):
-        frame = fabricate.world(size.clients, month, 0, fabricate.Drift())
-        if before is not None:
-            again = generator.choice(size.clients, size.clients * 3 // 100, replace=False)
-            frame.iloc[again] = before.iloc[again]
-        before = frame
-        paths.append(folder / fabricate.file_name("corporate", month))
-        fabricate.save(frame, paths[-1])
-    return paths
-
-
-class Site:
-    """A scratch installation with one product."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.source = folder, folder / "source" / "corporate"
-        self.source.mkdir(parents=True)
-        (folder / "test").mkdir()
-        config = PATHS | {"logs_folder_path": "logs", "reports_folder_path": "reports"}
-        (folder / "config.json").write_text(json.dumps(config | {"products": {"corporate": CORPORATE}}))
-
-    def run(self, script: str) -> Run:
-        """Run one of the scripts on it."""
-        return run(sys.executable, HOME / script, "--config", self.folder / "config.json")
-
-    def pandas(self) -> Run:
-        """Do with pandas what ingestion does."""
-        return run(sys.executable, "-c", PANDAS, self.source, self.folder / "pandas.csv")
-
-    def forget(self) -> None:
-        """Make all files of the source new again."""
-        shutil.rmtree(self.folder / "ingested", ignore_errors=True)
-
-    @property
-    def rows(self) -> int:
-        """The rows in finaldata.csv."""
-        return _lines(self.folder / "ingested" / "corporate" / "finaldata.csv") - 1
-
-
-def _lines(path: Path) -> int:
-    with path.open("rb") as file:
-        return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 22), b""))
-
-
-# ---- what is measured ------------------------------------------------------------------------------------------------
-
-
-def full(scratch: Path, files: list[Path], size: Size) -> Iterator[tuple[str, ...]]:
-    """Ingest everything, with the CSV export, beside pandas; and within which memory."""
-    site = Site(scratch / "full")
-    for path in files:
-        os.link(path, site.source / path.name)
-
-    def ours() -> Run:
-        site.forget()
-        return site.run("ingestion.py")
-
-    theirs, own = in_turn(max(1, size.repeats // 2), site.pandas, ours)
-    # pandas takes a client called "null" for no name at all, so its rows are not quite ours; their number is.
-    same = "the same rows" if _lines(site.folder / "pandas.csv") - 1 == site.rows else "OTHER ROWS"
-    rows = size.months * size.clients
-    yield _line(f"ingest {rows:,} rows anew ({same}: {site.rows:,})", median(theirs), median(own), ">= 2, aim 3")
-    peak, their_peak = (max(run.peak_mb for run in runs) for runs in (own, theirs))
-    limit = f"<= {MEMORY_LIMIT_MB + 150} MB"
-    yield ("peak memory of that", f"{their_peak:,.0f} MB", f"{peak:,.0f} MB", f"{their_peak / peak:.1f}", limit)
-
-
-def drop(scratch: Path, files: list[Path], size: Size) -> Iterator[tuple[str, ...]]:
-    """Ingest a small drop as the store grows, and beside pandas at one size."""
-    site = Site(scratch / "drop")
-    waiting = list(files)
-    seeds = iter(range(1, 1000))
-
-    def arrive() -> None:
-        seed = next(seeds)
-        frame = fabricate.world(size.drop, 1, seed, fabricate.Drift(), first_client=size.clients // 2)
-        fabricate.save(frame, site.source / f"drop-{seed}.csv")
-
-    def ours() -> Run:
-        arrive()
-        return site.run("ingestion.py")
-
-    for stored in size.stores:
-        for path in waiting[: stored - (len(files) - len(waiting))]:
-            os.link(path, site.source / path.name)
-            waiting.remove(path)
-        site.run("ingestion.py")
-        what = f"{size.drop:,} rows onto {site.rows:,}"
-        if stored == size.merged:
-            theirs, own = in_turn(size.repeats, ours, site.pandas)[::-1]
-            yield _line(what, median(theirs), median(own), ">= 30, aim 60")
-        else:
-            (own,) = in_turn(size.repeats, ours)
-            yield (what, "", f"{median(own):.2f} s", "", "")
-
-
-def tick(scratch: Path, _files: list[Path], size: Size) -> Iterator[tuple[str, ...]]:
-    """A tick that finds nothing new, beside the start of Python itself."""
-    site = Site(scratch / "tick")
-    frame = fabricate.world(40 * size.files, 1, 0, fabricate.Drift())
-    for i, part in enumerate(np.array_split(np.arange(len(frame)), size.files)):
-        fabricate.save(frame.iloc[part], site.source / f"part-{i:04}.csv")
-    for _ in range(3):  # until nothing is pending
-        site.run("fullprocess.py")
-    start, idle = in_turn(
-        8 * size.repeats, lambda: run(sys.executable, "-c", "pass"), lambda: site.run("fullprocess.py")
+def arguments() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="bench.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    ratio = median(idle) / median(start)
-    what = f"a tick with nothing new, {size.files} files there, beside python -c pass"
-    yield (what, f"{median(start):.4f} s", f"{median(idle):.4f} s", f"{ratio:.2f} x as long", "<= 4, aim 2")
-
-
-def _line(what: str, theirs: float, ours: float, wanted: str) -> tuple[str, ...]:
-    return (what, f"{theirs:.2f} s", f"{ours:.2f} s", f"{theirs / ours:.1f} x as fast", wanted)
-
-
-PARTS = {"full": full, "drop": drop, "tick": tick}
+    parser.add_argument("--quick", action="store_true", help="small sizes: whether it works, not how fast or how well")
+    choice = {"choices": list(PARTS), "default": list(PARTS), "metavar": "PART"}
+    parser.add_argument("--only", nargs="+", **choice, help=f"what to measure, of: {', '.join(PARTS)}")
+    return parser
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Measure, and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="small sizes: whether it works, not how fast")
-    parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS), help="what to measure")
-    options = parser.parse_args(argv)
+    """Measure, and print a table; 1 when a part failed, 130 when it was interrupted."""
+    options = arguments().parse_args(argv)
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as churn/stage.py does, and for the same reason
     size = QUICK if options.quick else FULL
-    table = PrettyTable(TITLE, align="l")
+    table, code = PrettyTable(header=False, align="l", max_width=WIDEST), 0
     with tempfile.TemporaryDirectory(prefix="churn-bench-") as scratch:
-        files = months(Path(scratch) / "months", size) if set(options.only) - {"tick"} else []
-        for part in options.only:
-            for line in PARTS[part](Path(scratch), files, size):
-                table.add_row(line)
-                print("; ".join(text for text in line if text), file=sys.stderr, flush=True)
-    print(
-        f"pandas {pd.__version__}, Python {sys.version.split()[0]}, {os.cpu_count()} cores; medians of whole processes"
-    )
+        try:
+            code = 1 if measured(options.only, size, Path(scratch), table) else 0
+        except KeyboardInterrupt:
+            print("interrupted; what is known so far:", file=sys.stderr)
+            code = 130
+    print(f"pandas {pd.__version__}, Python {sys.version.split()[0]}, {os.cpu_count()} cores; seconds are of the clock")
     print(table)
-    return 0
+    return code
 
 
 if __name__ == "__main__":

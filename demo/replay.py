@@ -1,126 +1,202 @@
-"""Replay twelve months of fabricated clients, a drop at a time, with drift in the seventh: what the system does.
+"""Replay drops, one at a time, under a product's policy: what it would have done, and what else could have been done.
 
-Each month's file is dropped into a scratch folder and fullprocess.py runs as cron would run it; a line says what it
-decided. "best" is the ROC AUC of the true probabilities, which no model can beat; "deployed" is that of the model
-in production on the new month's rows before anything is trained on them.
+Each file is dropped into a scratch folder and fullprocess.py runs there as cron would run it; nothing else is touched.
+A line a drop says what the model in production scored on it before anything trained on it, the verdict, the brief's
+rule beside it, what was done and why. At the end a picture (replay.png) and its numbers (replay.csv) compare the
+policy with never retraining (the first model, kept) and with always retraining (on all rows, after every drop).
+
+    python demo/replay.py        twelve fabricated months, with drift in the seventh: about three minutes
+    python demo/replay.py --config config.json --product telco --drops sourcedata/telco
+
+Models are chosen without an eye on the clock (whatever tuning_seconds says, but for 0), so that a slow machine gets the
+numbers of a fast one. Interrupted, it leaves the picture of the drops that it has done. Exit codes: 0 done, 1 something
+you can fix, 130 interrupted.
 """
 
 import argparse
-import json
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import get_args
 
 HOME = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(HOME))
 
-from demo import fabricate
+from churn import dataset, decisions, releases, storage
+from churn.config import Product
+from churn.errors import ChurnError
+from churn.settings import Drift
+from demo import curves, fabricate, replay_lines
+from demo.policies import Policies
+from demo.replay_lines import Step
+from demo.replay_setup import Drops, asked_for, prepare
 
-FOLDERS = {
-    "input_folder_path": "sourcedata",
-    "output_folder_path": "ingesteddata",
-    "test_data_path": "testdata",
-    "output_model_path": "models",
-    "prod_deployment_path": "production_deployment",
-}
-LINE = "{month:<9} {rows:>7}  {best:>5}  {deployed:>8}  {f1:>6}  {score:>8}  {action:<9} {version:<14} {why}"
-HEADINGS = {
-    "month": "month",
-    "rows": "rows",
-    "best": "best",
-    "deployed": "deployed",
-    "f1": "F1 new",
-    "score": "F1 depl.",
-}
+POLICIES = get_args(Drift.model_fields["policy"].annotation)
+INTERRUPTED = 130
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Replay as the arguments say; 0, or 1 when a tick failed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clients", type=int, default=10_000, help="clients in a month (default: 10000)")
-    parser.add_argument("--months", type=int, default=12, help="default: 12")
-    parser.add_argument("--drift", default="relation", choices=("none", "inputs", "relation", "rate"))
-    parser.add_argument("--since", type=int, default=7, help="the first month that drifts (default: 7)")
-    parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--model", default="logistic", choices=("logistic", "lightgbm"))
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="work in this new folder and leave it there")
-    options = parser.parse_args(argv)
-    scratch = options.keep or Path(tempfile.mkdtemp(prefix="churn-demo-"))
+    """Replay as the arguments say; the exit code."""
+    options = arguments().parse_args(argv)
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as churn/stage.py does, and for the same reason
+    made = None
     try:
-        scratch.mkdir(parents=True, exist_ok=True)
-        return replay(scratch.resolve(), options)
+        product, drops = asked_for(options)
+        made = options.keep or Path(tempfile.mkdtemp(prefix="churn-replay-"))
+        own = prepare(made.resolve(), product, options.policy, with_tests=options.drops is not None)
+        return replay(own, drops, options.out)
+    except (ChurnError, fabricate.Refused, OSError) as error:
+        print(f"replay.py: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        return INTERRUPTED
     finally:
-        if not options.keep:
-            shutil.rmtree(scratch)
+        if made and not options.keep:
+            shutil.rmtree(made, ignore_errors=True)
 
 
-def replay(scratch: Path, options: argparse.Namespace) -> int:
-    """Run month after month in a folder and print a line each."""
-    drift = fabricate.Drift(options.drift, options.since)
-    config = prepare(scratch, options)
-    print(f"{options.clients:,} clients a month, {options.drift} drift from month {options.since}, in {scratch}")
-    print(LINE.format(**HEADINGS, action="decision", version="in production", why="why"), flush=True)
-    for month in range(1, options.months + 1):
-        frame = fabricate.world(options.clients, month, options.seed, drift)
-        name = fabricate.file_name("corporate", month)
-        fabricate.save(frame, scratch / "sourcedata" / "corporate" / name)
-        tick = [sys.executable, str(HOME / "fullprocess.py"), "--config", str(config)]
-        done = subprocess.run(tick, capture_output=True, text=True, check=False)
-        if done.returncode:
-            print(f"{name}: exit {done.returncode}\n{done.stdout}{done.stderr}")
-            return 1
-        best, _ = fabricate.best_possible(frame, drift, month)
-        print(line(scratch, month, len(frame), best), flush=True)
-    if options.keep:
-        print(f"look at {scratch / 'reports' / 'corporate' / 'report.html'}")
-    return 0
+def arguments() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="replay.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--config", type=Path, default=HOME / "config.json", metavar="FILE", help="default: config.json")
+    add("--product", metavar="NAME", help="of the config (default: its first, for fabricated drops one they fit)")
+    add("--drops", type=Path, metavar="DIR", help="its CSV files in the order of their names, 2 before 10")
+    add("--policy", choices=POLICIES, help="in place of the config's")
+    add("--out", type=Path, default=Path("replay"), metavar="DIR", help="for the picture (default: replay)")
+    add("--keep", type=Path, metavar="DIR", help="work in this new folder and leave it there, reports and all")
+    add = parser.add_argument_group("without --drops, fabricated ones").add_argument
+    add("--clients", type=int, default=2_000, help="in a month (default: 2000)")
+    add("--months", type=int, default=12, help="default: 12")
+    add("--drift", default="relation", choices=get_args(fabricate.Kind), help="what changes (default: relation)")
+    add("--since", type=int, default=7, help="the first month with the drift (default: 7)")
+    add("--seed", type=int, default=7, help="another seed, another world (default: 7)")
+    return parser
 
 
-def prepare(scratch: Path, options: argparse.Namespace) -> Path:
-    """Write the config of the replay and its held-out test file, of clients who are in no drop."""
-    block = json.loads((HOME / "config.json").read_text())["products"]["corporate"]
-    block |= {"model": options.model, "settle_seconds": 0.0, "package_check_days": 0}
-    config = scratch / "config.json"
-    config.write_text(json.dumps({**FOLDERS, "products": {"corporate": block}}, indent=2))
-    for folder in ("sourcedata", "testdata"):
-        (scratch / folder / "corporate").mkdir(parents=True, exist_ok=True)
-    held_out = fabricate.world(max(options.clients // 3, 300), 1, options.seed, fabricate.Drift(), options.clients)
-    fabricate.save(held_out, scratch / "testdata" / "corporate" / "heldout.csv")
-    return config
+def replay(product: Product, drops: Drops, out: Path) -> int:
+    """Run drop after drop, print a line each, and leave the picture of those that were done; the exit code.
+
+    Raises:
+        ChurnError: a tick failed, or there is nothing to compare.
+    """
+    policy = product.settings.drift.policy
+    print(f"{product.name}, policy {policy}, {len(drops.files)} drops\n{replay_lines.head()}", flush=True)
+    done: list[Step] = []
+    trouble: ChurnError | None = None
+    code = 0
+    try:
+        for step in steps(product, drops):
+            done.append(step)
+            print(replay_lines.line(step), flush=True)
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        code = INTERRUPTED
+    except ChurnError as error:
+        trouble = error
+    found = curves.table(done, drops.best, decisions.suspects(product))
+    if found["policy_f1"].notna().any():
+        picture = curves.picture(found, product.name, policy, drops.change)
+        numbers = found.to_csv(index=False, lineterminator="\n")
+        for name, content in (("replay.png", picture), ("replay.csv", numbers)):
+            storage.write(out / name, content)
+            print(f"wrote {out / name}")
+        print(f"{product.name}: {curves.headline(found, policy)}")
+    elif not (trouble or code):
+        trouble = ChurnError(nothing_to_compare(product, done))
+    if trouble:
+        raise trouble
+    return code
 
 
-def line(scratch: Path, month: int, rows: int, best: float) -> str:
-    """What the newest decision was, as one line of the table."""
-    models = scratch / "models" / "corporate"
-    decision: dict[str, Any] = json.loads((models / "decisions.jsonl").read_text().splitlines()[-1])
-    link = scratch / "production_deployment" / "corporate" / "current"
-    new = ((decision["drift"] or {}).get("numbers") or {}).get("new")
-    return LINE.format(
-        month=fabricate.file_name("", month).strip("-").removesuffix(".csv"),
-        rows=f"{rows:,}",
-        best=f"{best:.3f}",
-        deployed=f"{new['roc_auc']:.3f}" if new else "-",
-        f1=f"{new['f1']:.3f}" if new else "-",
-        score=f"{decision['drift']['numbers']['deployed_f1']:.3f}" if new else "-",
-        action=decision["action"],
-        version=link.readlink().name if link.is_symlink() else "nothing yet",
-        why=short(decision),
+def steps(product: Product, drops: Drops) -> Iterator[Step]:
+    """What became of each drop, as it happens."""
+    policies = Policies(product)
+    for place, (label, put) in enumerate(drops.files, start=1):
+        _progress(f"{label}: {place} of {len(drops.files)} ...")
+        put(product.source / label)
+        done = step(product, label, policies)
+        _progress("")
+        yield done
+
+
+def step(product: Product, label: str, policies: Policies) -> Step:
+    """Run a tick on a drop that has just come; what it came to."""
+    judgements, made = len(decisions.judgements(product)), len(decisions.read(product))
+    code, said = tick(product, label)
+    number, aside = arrived(product, label)
+    if code and not aside:
+        print(f"{label}: {said}", file=sys.stderr, flush=True)
+    if number is not None:
+        policies.meet(number)
+    policies.learn()
+    judged = [line for line in decisions.judgements(product)[judgements:] if line["seen"]["drop"] == number]
+    judgement = judged[0] if judged else None
+    known = judgement and judgement["scores"] and judgement["scores"]["roc_auc"] is not None
+    return Step(
+        label,
+        judgement,
+        next(iter(decisions.read(product)[made:][-1:]), None),
+        aside,
+        releases.current_version(product),
+        policies.scores(judgement["drops"]) if known else {},
     )
 
 
-def short(decision: dict[str, Any]) -> str:
-    """The reason in a few words: the comparison's numbers, or that there was no drift."""
-    promotion = decision["promotion"]
-    if not promotion:
-        return "no drift by the raw rule" if decision["drift"] else decision["reason"]
-    numbers = promotion["numbers"]
-    return (
-        f"{numbers['metric'].replace('_', ' ')} {numbers['challenger']:.3f} against {numbers['champion']:.3f} "
-        f"on {numbers['rows']:,} rows, {numbers['lower']:+.3f} to {numbers['upper']:+.3f}"
+def tick(product: Product, label: str) -> tuple[int, str]:
+    """Run fullprocess.py as cron would; its exit code (0, or 1 when something could not be done) and its last line.
+
+    Raises:
+        ChurnError: it failed.
+    """
+    command = [sys.executable, str(HOME / "fullprocess.py"), "--config", str(product.config_path)]
+    # What is replayed goes into no history but that of the scratch folder.
+    environment = {name: value for name, value in os.environ.items() if name != "CHURN_HISTORY_URL"}
+    done = subprocess.run(
+        command, capture_output=True, text=True, errors="backslashreplace", env=environment, check=False
     )
+    if done.returncode not in (0, 1):
+        raise ChurnError(
+            f"{label}: fullprocess.py ended with exit code {done.returncode}; replay with --keep DIR to look into its "
+            f"folder. It said:\n{done.stdout}{done.stderr}"
+        )
+    return done.returncode, next(iter(done.stdout.splitlines()[-1:]), "").removeprefix(f"{product.name}: ")
+
+
+def arrived(product: Product, label: str) -> tuple[int | None, str]:
+    """The number of the drop that a file became, or why it became none."""
+    for drop in dataset.load_record(product).drops:
+        if drop.name == label:
+            return (drop.number, "") if drop.status == dataset.INGESTED else (None, drop.reason or "it cannot be used")
+        if label in [look.name for look in drop.also]:
+            return None, f"the same content as {drop.name}"
+    return None, "it was not ingested"
+
+
+def nothing_to_compare(product: Product, done: list[Step]) -> str:
+    """Why there is no picture, and what mends it."""
+    aside = [one for one in done if one.aside]
+    if len(aside) == len(done):
+        return (
+            f"no drop could be used; {aside[0].label}: {aside[0].aside}; name the product whose columns they have with "
+            f"--product, or mend its columns in the config ({product.name} was replayed)"
+        )
+    if releases.current_version(product) is None:
+        return "no model was ever deployed, so there is nothing to compare: the lines above say why"
+    return "no drop after the first model has enough labels of both kinds, so there is nothing to compare; add drops"
+
+
+def _progress(text: str) -> None:
+    """Show what is at work on a terminal; the next text takes its place."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ import training
 from churn import config, estimators, releases
 from demo import fabricate
 from tests import hostile
-from tests.conftest import HOME, make_product
+from tests.conftest import HOME
+from tests.loop import make
 
 VERSION = app.VERSION_HEADER
 ROWS = [
@@ -45,7 +46,7 @@ def new_version(product, month):
 
 def make_site(folder, months=(1, 2), **settings):
     """A product with a version a month, none of them deployed, and the risks that each gives to ROWS."""
-    product = make_product(folder, **settings)
+    product = make(folder, **settings)
     drop(product.test, 9, clients=50, first=1000)
     versions = [new_version(product, month) for month in months]
     risks = {}

@@ -58,7 +58,7 @@ def test_each_product_has_its_own_folder_in_each_of_the_folders(tmp_path):
         "integer": ["tenure"],
         "categorical": ["Contract", "Call  Failure"],
         "model": "lightgbm",
-        "drift": {"policy": "always"},
+        "drift": {"policy": "always", "auc_z": 3.5},
         "promotion": {"confidence": 0.9, "min_rows": 500},
         "settle_seconds": 0,
     }
@@ -75,8 +75,10 @@ def test_each_product_has_its_own_folder_in_each_of_the_folders(tmp_path):
     assert product.columns.features == ("MonthlyCharges", "TotalCharges", "tenure", "Contract", "Call  Failure")
     assert (product.columns.positive, product.columns.negative) == ("Yes", "No")
     assert product.settings.drift.policy == "always"
+    assert product.settings.drift.auc_z == 3.5
+    assert product.settings.drift.psi == 0.1
     assert product.settings.promotion.confidence == 0.9
-    assert product.settings.promotion.resamples == 1000
+    assert product.settings.promotion.cool_down == 5
 
 
 def test_the_briefs_five_keys_are_one_product_directly_in_those_folders(tmp_path):
@@ -165,6 +167,30 @@ def test_products_and_their_settings_cannot_be_changed(tmp_path):
         product.columns.target = "other"
 
 
+def test_the_key_that_went_is_told_with_those_there_are(tmp_path):
+    (said,) = complaint_about(tmp_path, test_share=0.2)
+    assert said.startswith("product 'corporate': unknown key 'test_share'; allowed: id, target,")
+
+
+def test_the_history_is_a_file_beside_the_models_unless_the_config_or_the_environment_names_a_database(
+    tmp_path, monkeypatch
+):
+    monkeypatch.delenv("CHURN_HISTORY_URL", raising=False)
+    loaded = products(tmp_path, a=CORPORATE, b=CORPORATE)
+    assert loaded["a"].history == f"sqlite:///{tmp_path / 'models' / 'a' / 'history.sqlite'}"
+    assert loaded["a"].history != loaded["b"].history
+    url = "postgresql+psycopg://user@host/churn"
+    named = {**FOLDERS, "history_url": url, "products": {"a": CORPORATE}}
+    assert config.load(saved(tmp_path, named))["a"].history == url
+    monkeypatch.setenv("CHURN_HISTORY_URL", "sqlite:///elsewhere.sqlite")
+    assert config.load(saved(tmp_path, named))["a"].history == "sqlite:///elsewhere.sqlite"
+
+
+@pytest.mark.parametrize("value", ["lastmonth_activity", 12.5, 3])
+def test_the_value_of_a_client_is_a_column_or_one_number(tmp_path, value):
+    assert products(tmp_path, a={**CORPORATE, "value": value})["a"].settings.value == value
+
+
 # ---- how it is told what is wrong ------------------------------------------------------------------------------------
 
 
@@ -205,7 +231,8 @@ def test_an_unknown_key_is_told_with_the_nearest_and_with_what_is_allowed(tmp_pa
     (said,) = complaint_about(tmp_path, modle="logistic")
     assert said.startswith("product 'corporate': unknown key 'modle'; did you mean 'model'? allowed: id, target,")
     (said,) = complaint_about(tmp_path, drift={"polcy": "raw"})
-    assert said == "product 'corporate': unknown key 'drift.polcy'; did you mean 'policy'? allowed: policy"
+    wanted = "policy, auc_z, psi, label_points"
+    assert said == f"product 'corporate': unknown key 'drift.polcy'; did you mean 'policy'? allowed: {wanted}"
 
 
 def test_every_missing_key_is_told_with_what_it_is_for(tmp_path):
@@ -229,10 +256,25 @@ def test_every_missing_key_is_told_with_what_it_is_for(tmp_path):
         ({"threads": 0}, "threads: must be greater than or equal to 1 (it is 0)"),
         ({"max_rejected": "0.1"}, 'max_rejected: must be a number (it is "0.1")'),
         ({"max_rejected": 1.2}, "max_rejected: must be less than or equal to 1 (it is 1.2)"),
-        ({"test_share": 0.9}, "test_share: must be less than or equal to 0.5 (it is 0.9)"),
-        ({"model": "xgboost"}, "model: must be 'logistic' or 'lightgbm' (it is \"xgboost\")"),
+        ({"holdout": 1.0}, "holdout: must be less than 1 (it is 1.0)"),
+        ({"tuning_seconds": -1}, "tuning_seconds: must be greater than or equal to 0 (it is -1)"),
+        ({"success_rate": 0}, "success_rate: must be greater than 0 (it is 0)"),
+        ({"capacity": 0}, "capacity: must be greater than or equal to 1 (it is 0)"),
+        ({"model": "xgboost"}, "model: must be 'auto', 'logistic' or 'lightgbm' (it is \"xgboost\")"),
+        ({"threshold": "capacity"}, "threshold is 'capacity': say what capacity is"),
+        ({"value": "worth"}, "value names 'worth', which is no column of numeric or integer"),
+        ({"late_labels": True}, "late_labels needs as_of: a label finds its row by id and as_of"),
+        ({"promotion": {"groups": ["plan"]}}, "promotion.groups names what is no categorical column: plan"),
+        (
+            {"promotion": {"guard": "auc"}},
+            "promotion.guard: must be 'f1', 'precision_at_capacity' or 'expected_profit' (it is \"auc\")",
+        ),
+        ({"drift": {"label_points": 5}}, "drift.label_points: must be less than 1 (it is 5)"),
         ({"drift": "raw"}, 'drift: must be a block in braces (it is "raw")'),
-        ({"drift": {"policy": "maybe"}}, "drift.policy: must be 'raw', 'always' or 'never' (it is \"maybe\")"),
+        (
+            {"drift": {"policy": "maybe"}},
+            "drift.policy: must be 'raw', 'statistical', 'always' or 'never' (it is \"maybe\")",
+        ),
         ({"promotion": {"confidence": 97.5}}, "promotion.confidence: must be less than 1 (it is 97.5)"),
         ({"integer": ["a", "b", "a"]}, "columns named twice: a; a column has one role"),
         ({"numeric": ["exited"]}, "columns named twice: exited; a column has one role"),
@@ -276,7 +318,8 @@ def test_drops_and_results_cannot_share_a_folder(tmp_path, other):
 def test_the_tables_of_keys_name_every_key_with_type_default_and_meaning():
     said = tables()
     assert "| `input_folder_path` | text | must be given | Where drops appear. |" in said
-    assert "| `model` | `logistic` or `lightgbm` | `logistic` | The kind of model. |" in said
+    assert "| `model` | `auto` or `logistic` or `lightgbm` | `auto` | The kind of model; `auto`: " in said
+    assert "| `drift.auc_z` | number, above 0 | `2.88` |" in said
     assert "| `promotion.confidence` | number, above 0.5 and below 1 | `0.975` |" in said
     assert "None" not in said
     for prefix, model in (("", Config), ("", ProductSettings), ("drift.", Drift), ("promotion.", Promotion)):

@@ -285,6 +285,19 @@ def test_the_record_survives_a_round_trip(monthly):
     assert record.seconds > 0 and record.ingested_at
 
 
+def test_a_record_from_before_labels_could_come_late_is_read(monthly):
+    put(monthly, "a.csv", "a,2026-01-01,1,x,0")
+    ingestion.ingest(monthly)
+    path = monthly.ingested / "record.json"
+    record = json.loads(path.read_text())
+    del record["late_labels"]
+    for key in ("unlabelled", "superseded_unlabelled", "late_labels"):
+        del record["drops"][0][key]
+    path.write_text(json.dumps(record))
+    assert ingestion.ingest(monthly) == "nothing new; 1 row stored"
+    recount.verify(monthly)
+
+
 def test_a_part_half_written_is_nothing(monthly):
     put(monthly, "a.csv", "a,2026-01-01,1,x,0")
     ingestion.ingest(monthly)

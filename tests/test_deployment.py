@@ -13,7 +13,8 @@ import scoring
 import training
 from churn import releases
 from churn.errors import ChurnError, NoRelease, ReleaseError
-from tests.conftest import HOME, make_product
+from tests.conftest import HOME
+from tests.loop import make
 from tests.test_training import fill
 
 
@@ -21,9 +22,9 @@ from tests.test_training import fill
 def two_versions(tmp_path_factory):
     """A product with two scored versions and nothing in production."""
     folder = tmp_path_factory.mktemp("versions")
-    product = fill(make_product(folder), tested=100)
+    product = fill(make(folder), tested=100)
     for seed in (0, 1):
-        product = make_product(folder, seed=seed, keep_versions=2)
+        product = make(folder, seed=seed, keep_versions=2)
         training.train(product)
         scoring.score(product)
     return product
@@ -32,7 +33,7 @@ def two_versions(tmp_path_factory):
 @pytest.fixture
 def product(two_versions, tmp_path):
     shutil.copytree(two_versions.config_path.parent, tmp_path / "copy")
-    return make_product(tmp_path / "copy", seed=1, keep_versions=2)
+    return make(tmp_path / "copy", seed=1, keep_versions=2)
 
 
 def test_nothing_in_production_is_said_with_the_command_that_mends_it(product):
@@ -93,7 +94,10 @@ def test_list_and_at_tell_what_was_in_production_when_and_why(product):
         deployment.show_release_at(product, "yesterday")
 
 
-@pytest.mark.parametrize("name", ["model.skops", "trainedmodel.pkl", "latestscore.txt", "ingestedfiles.txt"])
+@pytest.mark.parametrize(
+    "name",
+    ["model.skops", "trainedmodel.pkl", "latestscore.txt", "ingestedfiles.txt", "reference.json", "outoffold.npz"],
+)
 def test_a_version_whose_bytes_are_not_those_of_its_manifest_is_not_deployed(product, name):
     first, second = releases.versions(product)
     deployment.deploy(product, first)
@@ -138,7 +142,7 @@ def test_old_versions_go_but_never_the_current_one_or_the_one_before(product):
     deployment.deploy(product, second)
     deployment.deploy(product, first)  # current is the older one, the one before the newer
     for seed in (2, 3, 4):
-        training.train(make_product(product.config_path.parent, seed=seed, keep_versions=2))
+        training.train(make(product.config_path.parent, seed=seed, keep_versions=2))
     releases.prune(product)
     assert releases.versions(product)[:2] == [first, second]
     assert len(releases.versions(product)) == 4

@@ -152,7 +152,7 @@ def test_nothing_ingested_is_described_as_nothing(product):
 
 
 def test_the_timings_are_those_of_real_runs(tmp_path):
-    product = make_product(tmp_path, package_check_days=0)
+    product = make_product(tmp_path, package_check_days=0, model="logistic", tuning_seconds=0)
     for month in (1, 2):
         fabricate.save(fabricate.world(150, month, 3, fabricate.Drift()), product.source / f"{month}.csv")
     ingestion.ingest(product)

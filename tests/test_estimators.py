@@ -13,6 +13,7 @@ import pytest
 import skops.io
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scipy.special import expit
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -20,6 +21,7 @@ from sklearn.preprocessing import FunctionTransformer
 from churn import estimators, releases, storage
 from churn.columns import Columns, features_of
 from churn.errors import ReleaseError
+from churn.estimators import Design
 from tests.conftest import HOME
 
 KINDS = sorted(estimators.ESTIMATORS)
@@ -67,7 +69,9 @@ def telco(kind, count=400):
     generator = np.random.default_rng(1)
     chance = [1 / (1 + math.exp(row["tenure"] / 20 - (row["Contract"][0] == "M"))) for row in rows]
     left = generator.random(count) < chance
-    return estimators.pipeline(kind, TELCO, seed=0, threads=2).fit(table(rows, TELCO), left), rows, left
+    model = estimators.pipeline(Design(kind), TELCO, seed=0, threads=2).fit(table(rows, TELCO), left)
+    model.named_steps["estimator"].calibrate(0.8, -0.1)
+    return model, rows, left
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -111,7 +115,7 @@ def contracts_with_rows(draw):
 def test_a_table_and_plain_rows_give_the_same_bits_for_any_contract_and_any_values(drawn, kind):
     columns, known, new = drawn
     left = np.arange(len(known)) % 2 == 0
-    model = estimators.pipeline(kind, columns, seed=0, threads=1).fit(table(known, columns), left)
+    model = estimators.pipeline(Design(kind), columns, seed=0, threads=1).fit(table(known, columns), left)
     encoder = model.named_steps["encoder"]
     for rows in (known, new):
         by_table, by_rows = encoder.transform(table(rows, columns)), encoder.transform_rows(rows, columns)
@@ -143,10 +147,10 @@ def test_the_spelling_of_a_value_does_not_matter(fitted):
 def test_risks_are_those_that_a_notebook_gets_from_the_pickle(fitted):
     model, rows, _ = fitted
     notebook = pickle.loads(pickle.dumps(model))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("warnings.warn", lambda *_, **__: None)  # LightGBM asks for names that a matrix has not
-        theirs = notebook.predict_proba(table(rows, TELCO))[:, 1]
-    assert estimators.risks(model, table(rows, TELCO)) == pytest.approx(theirs, abs=1e-12)
+    theirs = notebook.predict_proba(table(rows, TELCO))
+    assert estimators.risks(model, table(rows, TELCO)).tobytes() == theirs[:, 1].tobytes()
+    assert theirs.sum(axis=1) == pytest.approx(np.ones(len(rows)))
+    assert (notebook.predict(table(rows, TELCO)) == (theirs[:, 1] > 0.5)).all()
 
 
 def test_no_rows_have_no_risks(fitted):
@@ -195,7 +199,7 @@ def test_a_column_that_never_varied_says_nothing_about_a_client_in_whom_it_does(
     columns = contract(("same", "n"))
     known = [{"same": constant, "n": i % 7} for i in range(100)]
     left = np.arange(100) % 7 > 4
-    model = estimators.pipeline(kind, columns, seed=0, threads=1).fit(table(known, columns), left)
+    model = estimators.pipeline(Design(kind), columns, seed=0, threads=1).fit(table(known, columns), left)
     usual, new = estimators.risks_of_rows(model, [{"same": constant, "n": 3}, {"same": 0.2, "n": 3}], columns)
     assert new == pytest.approx(usual, abs=0.05)
 
@@ -204,7 +208,7 @@ def test_one_absurd_number_in_the_training_data_breaks_nothing():
     columns = contract(("n", "m"))
     known = [{"n": 1e308 if i == 5 else -1e308 if i == 6 else i, "m": i % 7} for i in range(100)]
     left = np.arange(100) % 7 > 4
-    model = estimators.pipeline("logistic", columns, seed=0, threads=1).fit(table(known, columns), left)
+    model = estimators.pipeline(Design("logistic"), columns, seed=0, threads=1).fit(table(known, columns), left)
     low, high = estimators.risks_of_rows(model, [{"n": 1, "m": 0}, {"n": 1, "m": 6}], columns)
     assert low < 0.2
     assert high > 0.8
@@ -264,39 +268,68 @@ def test_every_encoded_column_belongs_to_a_column_of_the_contract(fitted):
     assert all(name.startswith(source) for name, source in zip(names, sources, strict=True))
 
 
-def test_importance_is_a_share_of_each_column_of_the_contract_most_important_first(fitted):
-    model, *_ = fitted
-    shares = estimators.importance(model)
-    assert set(shares) == set(TELCO.features)
-    assert sum(shares.values()) == pytest.approx(1)
-    assert list(shares.values()) == sorted(shares.values(), reverse=True)
+def test_a_risk_is_the_sigmoid_of_the_log_odds(fitted):
+    model, rows, _ = fitted
+    log_odds = estimators.log_odds(model, table(rows, TELCO))
+    assert estimators.calibration(model) == (0.8, -0.1)
+    assert estimators.risks(model, table(rows, TELCO)).tolist() == expit(0.8 * log_odds - 0.1).tolist()
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_column_that_decides_is_the_most_important(kind):
-    columns = contract(("noise", "n"), (), ("c",))
-    known = [{"noise": (i * 7) % 11, "n": i % 10, "c": "ab"[i % 3 == 0]} for i in range(200)]
-    left = np.arange(200) % 10 > 4
-    model = estimators.pipeline(kind, columns, seed=0, threads=1).fit(table(known, columns), left)
-    assert next(iter(estimators.importance(model))) == "n"
+def test_a_model_that_nobody_calibrated_says_what_its_estimator_says(kind):
+    rows = telco_rows(100)
+    left = np.arange(100) % 3 == 0
+    model = estimators.pipeline(Design(kind), TELCO, seed=0, threads=1).fit(table(rows, TELCO), left)
+    assert estimators.calibration(model) == (1.0, 0.0)
+    matrix = pd.DataFrame(model.named_steps["encoder"].transform(table(rows, TELCO)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("warnings.warn", lambda *_, **__: None)  # scikit-learn and LightGBM mind names, or their absence
+        theirs = model.named_steps["estimator"].estimator_.predict_proba(matrix)[:, 1]
+    assert estimators.risks(model, table(rows, TELCO)) == pytest.approx(theirs, abs=1e-12)
 
 
-def test_a_model_that_found_nothing_gives_no_column_any_importance():
-    columns = contract(("n",))
-    known = [{"n": 1}] * 8
-    model = estimators.pipeline("lightgbm", columns, seed=0, threads=1).fit(table(known, columns), np.arange(8) < 4)
-    assert estimators.importance(model) == {"n": 0}
+def test_logistic_regression_reaches_the_optimum_though_indicators_say_the_same_twice():
+    """At the optimum the gradient is 0: of the log loss, plus half the squared coefficients."""
+    model, rows, left = telco("logistic")
+    matrix = model.named_steps["encoder"].transform(table(rows, TELCO))
+    logistic = model.named_steps["estimator"].estimator_
+    off = expit(estimators.log_odds(model, table(rows, TELCO))) - left
+    assert off @ matrix + logistic.coef_[0] == pytest.approx(np.zeros(matrix.shape[1]), abs=0.01)
+    assert off.sum() == pytest.approx(0, abs=0.01)
+    assert (logistic.coef_[0][~matrix.any(axis=0)] == 0).all()
+
+
+def test_settings_reach_the_estimator_and_the_rest_stays():
+    weak = estimators.pipeline(Design("logistic", {"C": 0.1}), TELCO, seed=0, threads=1).named_steps["estimator"]
+    assert (weak.estimator.C, weak.estimator.random_state) == (0.1, 0)
+    few = estimators.pipeline(Design("lightgbm", {"n_estimators": 7}), TELCO, seed=3, threads=1).named_steps[
+        "estimator"
+    ]
+    assert (few.estimator.n_estimators, few.estimator.num_leaves, few.estimator.random_state) == (7, 31, 3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_row_may_weigh_less(kind):
+    rows = [{"Charges": i % 10, "Total": 0, "tenure": 0, "Contract": "a", "Senior": "0"} for i in range(200)]
+    frame = table(rows, TELCO)
+    recent = np.arange(200) >= 100
+    left = np.where(recent, frame["Charges"] > 4, frame["Charges"] < 5)  # the relation turned round
+    encoder = estimators.Encoder(TELCO.numbers, TELCO.categorical).fit(frame)
+    estimator = estimators.pipeline(Design(kind), TELCO, seed=0, threads=1).named_steps["estimator"]
+    found = estimator.fit(encoder.transform(frame), left, np.where(recent, 1.0, 0.01)).risk(encoder.transform(frame))
+    assert found[frame["Charges"] == 9].min() > 0.8
+    assert found[frame["Charges"] == 0].max() < 0.2
 
 
 def test_threads_are_said_and_not_left_to_the_machine():
     for threads in (1, 3):
-        model = estimators.pipeline("lightgbm", TELCO, seed=0, threads=threads)
-        assert model.named_steps["estimator"].n_jobs == threads
+        model = estimators.pipeline(Design("lightgbm"), TELCO, seed=0, threads=threads)
+        assert model.named_steps["estimator"].estimator.n_jobs == threads
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_table_gives_what_scikit_learn_can_copy(kind):
-    model = estimators.pipeline(kind, TELCO, seed=5, threads=1)
+    model = estimators.pipeline(Design(kind), TELCO, seed=5, threads=1)
     assert str(clone(model).get_params()) == str(model.get_params())
 
 
@@ -310,7 +343,7 @@ def wide_risks(kind):
     frame = pd.DataFrame(generator.normal(size=(rows, 40)), columns=list(WIDE.numeric))
     frame["c"] = pd.Series(generator.choice(list("abc"), rows), dtype="str")
     left = generator.random(rows) < 1 / (1 + np.exp(-frame["n0"].to_numpy()))
-    return estimators.risks(estimators.pipeline(kind, WIDE, seed=0, threads=1).fit(frame, left), frame)
+    return estimators.risks(estimators.pipeline(Design(kind), WIDE, seed=0, threads=1).fit(frame, left), frame)
 
 
 def test_the_same_data_gives_the_same_risks_to_the_bit_again_and_in_a_process_with_other_threads():
@@ -330,6 +363,7 @@ def save_version(folder, content):
     folder.mkdir(parents=True)
     (folder / releases.MODEL).write_bytes(content)
     manifest = {
+        "format": releases.FORMAT,
         "version": folder.name,
         "columns": asdict(TELCO),
         "threshold": 0.4,

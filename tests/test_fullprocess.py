@@ -10,13 +10,36 @@ import time
 import pandas as pd
 import pytest
 
-from churn import dataset, estimators, releases, storage
+import deployment
+from churn import config, dataset, estimators, releases, storage
 from demo import fabricate
 from tests import odd_files
-from tests.conftest import FOLDERS, HOME, make_product
+from tests.conftest import FOLDERS, HOME
+from tests.loop import make
+from tests.ticks import Forker
 
 CLIENTS = 600
-PROCESS = [sys.executable, str(HOME / "fullprocess.py")]
+
+
+@pytest.fixture(scope="module")
+def forker(tmp_path_factory):
+    with Forker(tmp_path_factory.mktemp("ticks")) as forker:
+        yield forker
+
+
+@pytest.fixture(scope="module")
+def run(forker):
+    """Run fullprocess.py as cron would; its exit code, and what it said."""
+    return forker.run
+
+
+def start(product, expect=0, **environment):
+    """The same in a process that is started for it."""
+    command = [sys.executable, str(HOME / "fullprocess.py"), "--config", str(product.config_path)]
+    environment = os.environ | environment
+    done = subprocess.run(command, capture_output=True, text=True, cwd="/", env=environment, check=False)
+    assert done.returncode == expect, done.stdout + done.stderr
+    return done
 
 
 def drop(product, month, *, clients=CLIENTS, drift=None, first=0, folder=None):
@@ -25,14 +48,6 @@ def drop(product, month, *, clients=CLIENTS, drift=None, first=0, folder=None):
     path = (folder or product.source) / fabricate.file_name("corporate", month)
     fabricate.save(frame, path)
     return path
-
-
-def run(product, *arguments, expect=0):
-    """Run fullprocess.py as cron would; its output."""
-    command = [*PROCESS, "--config", str(product.config_path), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, cwd="/", check=False)
-    assert done.returncode == expect, done.stdout + done.stderr
-    return done
 
 
 def files(folder):
@@ -50,23 +65,19 @@ def decided(product):
 
 @pytest.fixture(scope="module")
 def first_tick(tmp_path_factory):
-    """A folder in which one tick has run: two months ingested, the first model in production."""
-    product = make_product(tmp_path_factory.mktemp("first"), package_check_days=0)
+    """A folder in which one tick has run, a process of its own: two months ingested, a first model in production."""
+    product = make(tmp_path_factory.mktemp("first"))
     drop(product, 1)
     drop(product, 2)
     drop(product, 1, clients=500, first=CLIENTS, folder=product.test)
-    return product, run(product)
+    return product, start(product)
 
 
 @pytest.fixture
 def deployed(first_tick, tmp_path):
     """A copy of that folder for a test of its own."""
     shutil.copytree(first_tick[0].config_path.parent, tmp_path / "copy", symlinks=True)
-    return make_again(tmp_path / "copy")
-
-
-def make_again(folder, **settings):
-    return make_product(folder, package_check_days=0, **settings)
+    return make(tmp_path / "copy")
 
 
 def test_the_first_tick_leaves_a_deployed_model_a_report_and_the_scored_clients(first_tick):
@@ -91,11 +102,10 @@ def test_the_verdict_on_the_first_model_stands_in_its_manifest_with_its_numbers(
     manifest = releases.read_manifest(releases.current(first_tick[0]))
     numbers = manifest["verdict"]["numbers"]
     assert manifest["verdict"]["yes"] and manifest["rival"] is None
-    assert numbers["rival"] == "the constant guess" and numbers["rows"] == 500
-    assert numbers["lower"] > 0
+    assert numbers["rival"] == "the constant guess" and numbers["recipes"]["all"]["rows"] == 500
 
 
-def test_a_second_tick_changes_no_file_outside_logs_and_says_so(first_tick):
+def test_a_second_tick_changes_no_file_outside_logs_and_says_so(first_tick, run):
     product, _ = first_tick
     folder = product.config_path.parent
     before = files(folder)
@@ -106,7 +116,7 @@ def test_a_second_tick_changes_no_file_outside_logs_and_says_so(first_tick):
         assert files(folder) == before
 
 
-def test_a_tick_after_an_idle_one_sees_a_new_drop_at_once(deployed):
+def test_a_tick_after_an_idle_one_sees_a_new_drop_at_once(deployed, run):
     run(deployed)
     run(deployed)
     drop(deployed, 3)
@@ -114,7 +124,7 @@ def test_a_tick_after_an_idle_one_sees_a_new_drop_at_once(deployed):
     assert len(decided(deployed)) == 2
 
 
-def test_a_new_drop_is_scored_by_the_champion_before_anything_trains_on_it(deployed):
+def test_a_new_drop_is_scored_by_the_champion_before_anything_trains_on_it(deployed, run):
     champion = releases.load(releases.current(deployed))
     path = drop(deployed, 3)
     run(deployed)
@@ -122,14 +132,14 @@ def test_a_new_drop_is_scored_by_the_champion_before_anything_trains_on_it(deplo
     risk = estimators.risks(champion.model, frame)
     said, left = risk >= champion.threshold, frame["exited"].to_numpy() == 1
     f1 = 2 * (said & left).sum() / (said.sum() + left.sum())
-    numbers = decided(deployed)[-1]["drift"]["numbers"]
-    assert numbers["new"]["f1"] == pytest.approx(f1, abs=1e-12)
-    assert numbers["raw_rule"] == (f1 < float((deployed.production / "latestscore.txt").read_text()))
-    assert decided(deployed)[-1]["drift"]["yes"] == numbers["raw_rule"]
+    drift = decided(deployed)[-1]["drift"]
+    assert drift["numbers"]["new"]["f1"] == pytest.approx(f1, abs=0.01)  # but for rows that the last month had
+    assert drift["raw_rule"] == (drift["numbers"]["new"]["f1"] < champion.manifest["scores"]["f1"])
+    assert (drift["drop"], drift["verdict"]) == (3, "ok")
 
 
-def test_without_drift_nothing_is_trained_but_clients_are_scored_anew(deployed):
-    product = make_again(deployed.config_path.parent, drift={"policy": "never"})
+def test_when_nothing_is_to_be_replaced_clients_are_scored_anew_all_the_same(deployed, run):
+    product = make(deployed.config_path.parent, drift={"policy": "never"})
     drop(product, 3, clients=CLIENTS + 50)
     run(product)
     assert decided(product)[-1]["action"] == "kept" and decided(product)[-1]["challenger"] is None
@@ -137,84 +147,48 @@ def test_without_drift_nothing_is_trained_but_clients_are_scored_anew(deployed):
     assert len(pd.read_csv(product.reports / "clients.csv")) == CLIENTS + 50
 
 
-def test_a_challenger_that_is_not_better_is_kept_out_and_its_verdict_is_written_down(deployed):
-    product = make_again(deployed.config_path.parent, drift={"policy": "always"})
-    champion = releases.current_version(product)
-    drop(product, 3)
-    run(product)
-    decision = decided(product)[-1]
-    assert decision["action"] == "kept" and releases.current_version(product) == champion
-    manifest = releases.read_manifest(product.models / decision["challenger"])
-    assert manifest["rival"] == champion and not manifest["verdict"]["yes"]
-    assert run(product).stdout == "corporate: nothing new\n"
-
-
-def test_after_a_change_of_relation_the_challenger_earns_its_promotion(tmp_path):
-    product = make_again(tmp_path)
-    drop(product, 1, clients=2000)
-    drop(product, 1, clients=1000, first=2000, folder=product.test)
-    run(product)
-    for month in (2, 3):
-        drop(product, month, clients=4000, drift=fabricate.Drift("relation", 2, 2.0))
-    done = run(product)
-    decision = decided(product)[-1]
+def test_after_a_change_of_relation_a_challenger_earns_its_promotion_and_the_last_line_says_so(deployed, run):
+    for month in (3, 4):
+        drop(deployed, month, clients=2000, drift=fabricate.Drift("relation", 3, 2.0))
+    done = run(deployed)
+    decision = decided(deployed)[-1]
+    version = decision["challenger"]
     assert decision["action"] == "deployed", decision["reason"]
-    assert decision["drift"]["numbers"]["raw_rule"]
-    assert decision["promotion"]["numbers"]["lower"] > 0
-    assert releases.current_version(product) == decision["challenger"]
+    assert releases.current_version(deployed) == version
+    assert done.stdout.splitlines()[-1] == f"corporate: deployed; {version} in production: {decision['reason']}"
     assert "instead of 0001" in done.stderr
+    assert set(pd.read_csv(deployed.reports / "clients.csv")["model_version"]) == {version}
+    assert run(deployed).stdout == "corporate: nothing new\n"
 
 
-def test_a_changed_configuration_of_the_model_calls_for_a_challenger(deployed):
-    product = make_again(deployed.config_path.parent, model="lightgbm")
-    run(product)
-    assert "the configuration of the model, or the test files, changed" in decided(product)[-1]["reason"]
-    assert releases.read_manifest(product.models / decided(product)[-1]["challenger"])["model"] == "lightgbm"
-
-
-def test_new_test_files_call_for_a_model_that_has_not_seen_them_and_are_no_advantage_to_the_champion(deployed):
+def test_test_files_in_which_everybody_stands_leave_nobody_to_train_on_and_that_is_told_once(deployed, run):
     seen = fabricate.world(CLIENTS, 1, 11, fabricate.Drift())  # clients on whom the champion has trained
     unseen = fabricate.world(300, 1, 11, fabricate.Drift(), 2000)
     fabricate.save(pd.concat([seen, unseen]), deployed.test / "more.csv")
     (deployed.test / "corporate-2026-01.csv").unlink()
-    run(deployed, expect=1)  # every client is a test client now: there is nobody left to train on
-    assert "at least 5 of each label are needed" in decided(deployed)[-1]["reason"]
+    assert "at least 5 of each label are needed" in run(deployed, expect=1).stdout
+    assert decided(deployed)[-1]["action"] == "none"
+    assert run(deployed).stdout == "corporate: nothing new\n"
     fabricate.save(pd.concat([seen.head(200), unseen]), deployed.test / "more.csv")
     run(deployed)
-    decision = decided(deployed)[-1]
-    assert "the test files, changed" in decision["reason"]
-    assert decision["promotion"]["numbers"]["rows"] == 300
+    assert "the test files, changed" in decided(deployed)[-1]["reason"]
 
 
-def test_a_first_model_that_could_not_be_judged_is_judged_when_test_rows_come(tmp_path):
-    product = make_again(tmp_path, test_share=0.0)
-    drop(product, 1)
-    assert "put a labelled file into" in run(product, expect=1).stdout
-    drop(product, 1, clients=500, first=CLIENTS, folder=product.test)
-    run(product)
-    assert decided(product)[-1]["action"] == "deployed"
-
-
-def test_a_rollback_by_hand_is_not_undone_by_the_next_tick(deployed):
-    run(deployed, "--force")
-    assert len(releases.history(deployed)) == 1  # the same data, the same recipe: the same version
-    product = make_again(deployed.config_path.parent, model="lightgbm")
+def test_a_rollback_by_hand_is_not_undone_by_the_next_tick(deployed, run):
+    product = make(deployed.config_path.parent, seed=1)
     run(product, "--force")
-    subprocess.run(
-        [sys.executable, HOME / "deployment.py", "--rollback", "--config", product.config_path],
-        check=True,
-        capture_output=True,
-    )
+    assert releases.current_version(product).startswith("0002")
+    deployment.deploy(product, rollback=True)
     version = releases.current_version(product)
     assert version.startswith("0001")
     run(product)
     assert releases.current_version(product) == version
     run(product, "--force")
-    assert releases.current_version(product).startswith("0002")
+    assert releases.current_version(product).startswith("0003")
 
 
-def test_with_one_label_only_there_is_no_model_and_the_reason_is_given(tmp_path):
-    product = make_again(tmp_path)
+def test_with_one_label_only_there_is_no_model_and_the_reason_is_given(tmp_path, run):
+    product = make(tmp_path)
     path = drop(product, 1)
     frame = pd.read_csv(path)
     frame["exited"] = 0
@@ -229,7 +203,7 @@ def test_with_one_label_only_there_is_no_model_and_the_reason_is_given(tmp_path)
     assert decided(product)[-1]["reason"]
 
 
-def test_a_release_whose_bytes_changed_is_reported_at_every_tick(deployed):
+def test_a_release_whose_bytes_changed_is_reported_at_every_tick(deployed, run):
     path = deployed.production / releases.current_version(deployed) / "model.skops"
     path.write_bytes(path.read_bytes() + b"x")
     drop(deployed, 3)
@@ -237,7 +211,7 @@ def test_a_release_whose_bytes_changed_is_reported_at_every_tick(deployed):
         assert "not the bytes that its manifest lists" in run(deployed, expect=1).stdout
 
 
-def test_a_file_set_aside_is_told_once_with_exit_1_and_stops_nothing(deployed):
+def test_a_file_set_aside_is_told_once_with_exit_1_and_stops_nothing(deployed, run):
     (deployed.source / "broken.csv").write_text("corporation;exited\nabcd;1\n")
     drop(deployed, 3)
     done = run(deployed, expect=1)
@@ -249,14 +223,14 @@ def test_a_file_set_aside_is_told_once_with_exit_1_and_stops_nothing(deployed):
 
 
 @pytest.mark.parametrize("name", ["clients.csv", "report.pdf", "diagnostics.json"])
-def test_a_result_that_was_deleted_is_made_anew(deployed, name):
+def test_a_result_that_was_deleted_is_made_anew(deployed, name, run):
     run(deployed)
     (deployed.reports / name).unlink()
     assert run(deployed).stdout.splitlines()[-1].startswith("corporate: brought up to date")
     assert (deployed.reports / name).is_file()
 
 
-def test_a_lost_link_to_production_is_made_anew_from_the_history(deployed):
+def test_a_lost_link_to_production_is_made_anew_from_the_history(deployed, run):
     version, history = releases.current_version(deployed), releases.history(deployed)
     run(deployed)
     (deployed.production / "current").unlink()
@@ -268,16 +242,16 @@ def test_a_lost_link_to_production_is_made_anew_from_the_history(deployed):
 
 
 @pytest.mark.parametrize("key", ["input_folder_path", "test_data_path"])
-def test_a_folder_that_is_not_there_is_an_error_and_not_no_news(deployed, key):
-    config = json.loads(deployed.config_path.read_text())
-    deployed.config_path.write_text(json.dumps(config | {key: "mistyped"}))
+def test_a_folder_that_is_not_there_is_an_error_and_not_no_news(deployed, key, run):
+    raw = json.loads(deployed.config_path.read_text())
+    deployed.config_path.write_text(json.dumps(raw | {key: "mistyped"}))
     for _ in range(2):
         said = run(deployed, expect=1).stdout
         assert "mistyped: no such folder" in said and key in said
     assert len(decided(deployed)) == 1
 
 
-def test_stored_rows_without_their_record_are_a_loss_that_is_told(deployed):
+def test_stored_rows_without_their_record_are_a_loss_that_is_told(deployed, run):
     (deployed.ingested / "record.json").unlink()
     for _ in range(2):
         assert "record.json: missing, though rows are stored" in run(deployed, expect=1).stdout
@@ -299,8 +273,8 @@ def test_a_python_without_the_packages_says_which_one_has_them():
     assert bare.returncode == 1 and "make run" in bare.stderr and "Traceback" not in bare.stderr
 
 
-def test_fifty_odd_files_do_not_keep_the_good_ones_from_a_model(tmp_path):
-    product = make_again(tmp_path)
+def test_fifty_odd_files_do_not_keep_the_good_ones_from_a_model(tmp_path, run):
+    product = make(tmp_path)
     odd_files.make(product.source)
     drop(product, 1, clients=2000)
     drop(product, 1, clients=500, first=2000, folder=product.test)
@@ -314,12 +288,12 @@ def test_fifty_odd_files_do_not_keep_the_good_ones_from_a_model(tmp_path):
     run(product)  # what was set aside is told once
 
 
-def test_one_broken_product_does_not_stop_the_others(tmp_path):
-    product = make_again(tmp_path)
-    config = json.loads(product.config_path.read_text())
-    block = config["products"]["corporate"]
-    config["products"] = {"broken": block, "corporate": block}
-    product.config_path.write_text(json.dumps(config))
+def test_one_broken_product_does_not_stop_the_others(tmp_path, run):
+    product = make(tmp_path)
+    raw = json.loads(product.config_path.read_text())
+    block = raw["products"]["corporate"]
+    raw["products"] = {"broken": block, "corporate": block}
+    product.config_path.write_text(json.dumps(raw))
     (tmp_path / "ingesteddata").mkdir()
     (tmp_path / "ingesteddata" / "broken").write_text("a file where a folder belongs")
     (tmp_path / "sourcedata" / "broken").mkdir()
@@ -335,7 +309,7 @@ def test_two_ticks_at_once_one_runs_and_the_other_exits_75_within_a_second(deplo
     drop(deployed, 3)
     with storage.locked(deployed.logs / "lock", "corporate"):
         began = time.perf_counter()
-        done = run(deployed, expect=75)
+        done = start(deployed, expect=75)
         seconds = time.perf_counter() - began
     assert "another run" in done.stdout and str(os.getpid()) in done.stdout
     assert seconds < 1, seconds
@@ -344,17 +318,16 @@ def test_two_ticks_at_once_one_runs_and_the_other_exits_75_within_a_second(deplo
 def test_the_briefs_five_keys_run_unchanged(tmp_path):
     """Flat folders, the corporate columns, the paths as older configs write them."""
     keys = {key: FOLDERS[key] for key in list(FOLDERS)[:5]} | {"input_folder_path": "/practicedata/"}
-    config = tmp_path / "config.json"
-    config.write_text(json.dumps(keys))
+    (tmp_path / "config.json").write_text(json.dumps(keys))
     (tmp_path / "practicedata").mkdir()
     (tmp_path / "testdata").mkdir()
-    fabricate.save(fabricate.world(900, 1, 5, fabricate.Drift()), tmp_path / "practicedata" / "dataset1.csv")
-    fabricate.save(fabricate.world(500, 1, 5, fabricate.Drift(), 900), tmp_path / "testdata" / "testdata.csv")
-    environment = {**os.environ, "PIP_INDEX_URL": "http://127.0.0.1:1/", "PIP_RETRIES": "0"}  # it is not about packages
-    command = [*PROCESS, "--config", str(config)]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    fabricate.save(fabricate.world(60, 1, 5, fabricate.Drift()), tmp_path / "practicedata" / "dataset1.csv")
+    fabricate.save(fabricate.world(300, 1, 5, fabricate.Drift(), 900), tmp_path / "testdata" / "testdata.csv")
+    product = config.load(tmp_path / "config.json")["corporate"]
+    done = start(product, PIP_INDEX_URL="http://127.0.0.1:1/", PIP_RETRIES="0")  # it is not about packages
     assert "write it without the slash" in done.stderr
+    manifest = releases.read_manifest(releases.current(product))
+    assert {row["kind"] for row in manifest["selection"]["table"]} == {"logistic", "lightgbm"}
     assert (tmp_path / "ingesteddata" / "finaldata.csv").is_file()
     for name in ("trainedmodel.pkl", "latestscore.txt", "ingestedfiles.txt"):
         assert (tmp_path / "production_deployment" / name).is_file()

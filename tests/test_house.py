@@ -27,7 +27,7 @@ SOURCES = [*MODULES.values(), *(HOME / "churn").rglob("__init__.py")]
 TESTS = list((HOME / "tests").glob("*.py"))
 STAGES = {"ingestion", "training", "scoring", "deployment", "diagnostics", "reporting"}
 
-# Imports point from a later line to an earlier one, or stay within a line. What is not named is a room of churn/.
+# Imports point from a later line to an earlier one, or stay within one. Not named: the rooms of churn/, and the demos.
 ORDER = [
     {"churn.errors", "churn.idle", "churn.measures", "churn.words"},
     {"churn.storage", "churn.columns", "churn.drift"},
@@ -38,7 +38,7 @@ ORDER = [
     STAGES | {"apicalls"},
     {"fullprocess", "app"},
     {"cron", "wsgi"},
-    {"demo.fabricate", "demo.replay", "demo.crossvalidate", "demo.bench"},
+    {"demos"},
 ]
 
 
@@ -72,8 +72,8 @@ def place(module):
     """On which line of ORDER a module stands."""
     named = [i for i, line in enumerate(ORDER) if module in line]
     if not named:
-        assert module.startswith("churn."), f"{module} has no place in ORDER"
-    return named[0] if named else ORDER.index({"rooms"})
+        assert module.startswith(("churn.", "demo.")), f"{module} has no place in ORDER"
+    return named[0] if named else ORDER.index({"rooms"} if module.startswith("churn.") else {"demos"})
 
 
 # ---- imports ---------------------------------------------------------------------------------------------------------

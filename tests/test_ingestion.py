@@ -466,6 +466,11 @@ def test_describe_says_what_it_leaves_out_and_asks_for_what_it_cannot_tell(tmp_p
         }
     }
     assert "'seen' is left out" in notes and "'same' is left out" in notes and "'note' is left out" in notes
+    assert "have no label" not in notes
+    frame.loc[:1, "gone?"] = None
+    frame.to_csv(path, index=False)
+    code, printed, notes = describe(capsys, caplog, "--describe", path, "--target", "gone?", "--positive", "goes")
+    assert code == 0 and "2 rows have no label and will be rejected" in notes
     code, printed, _ = describe(capsys, caplog, "--id", "row")
     assert code == 1 and "go with --describe" in printed
 

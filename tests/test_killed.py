@@ -1,20 +1,48 @@
 """Killed at any moment: the next run ends where an undisturbed one does, and readers never see a mix."""
 
 import concurrent.futures
-import contextlib
-import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
+import sqlite3
 import time
 
+import pytest
+
 from churn import dataset, decisions, estimators, releases, storage
+from churn.arena import FOLDER
 from churn.intake import recount
-from demo import fabricate
-from tests.conftest import HOME
-from tests.test_fullprocess import CLIENTS, drop, make_again, run
+from tests.loop import changed, make, put
+from tests.ticks import Forker
+
+KILLS = 36  # at random moments; those after a step come on top
+STEPS = [
+    ("churn.dataset", "save_record", 1),
+    ("churn.decisions", "write_judgement", 1),
+    ("churn.decisions", "write_judgement", 2),
+    ("churn.learning", "fit", 2),
+    ("churn.challenge", "challenge", 1),
+    ("training", "train", 1),
+    ("scoring", "score_version", 1),
+    ("churn.releases", "write_verdict", 1),
+    ("churn.decisions", "write", 1),
+    ("churn.releases", "publish", 1),
+    ("app", "smoke", 1),
+    ("scoring", "score_clients", 1),
+    ("churn.archive", "update", 1),
+    ("reporting", "call_list", 1),
+]
+
+
+def without_time(lines):
+    return [{key: value for key, value in line.items() if key != "at"} for line in lines]
+
+
+def remembered(product):
+    """How many rows each table of the history has."""
+    with sqlite3.connect(product.history.removeprefix("sqlite:///")) as connection:
+        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return {name: connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in tables}
 
 
 def state(product):
@@ -22,21 +50,20 @@ def state(product):
     record = dataset.load_record(product)
     current = releases.current(product)
     manifest = releases.verify(current)
-    model = releases.load(current).model
-    rows = dataset.frame(product)
-    last = decisions.read(product)[-1]
     return {
         "drops": [(d.name, d.rows, d.accepted, d.duplicate, d.rejected) for d in record.drops],
         "final": (product.ingested / "finaldata.csv").read_bytes(),
         "version": manifest["version"],
         "scores": manifest["scores"],
-        "risks": estimators.risks(model, rows).tobytes(),
-        "decisions": [
-            (d["data_hash"], d["champion"], d["challenger"], d["action"], d["reason"]) for d in decisions.read(product)
-        ],
-        "promotion": last["promotion"],
+        "weights": manifest["data"]["weights"],
+        "risks": estimators.risks(releases.load(current).model, dataset.frame(product)).tobytes(),
+        "judgements": without_time(decisions.judgements(product)),
+        "decisions": without_time(decisions.read(product)),
+        "predictions": sorted(path.name for path in (product.models / FOLDER).iterdir()),
         "history": [(entry["version"], entry["why"]) for entry in releases.history(product)],
         "clients": (product.reports / "clients.csv").read_bytes(),
+        "call list": (product.reports / "calllist.csv").read_bytes(),
+        "remembered": remembered(product),
         "litter": sorted(path.name for path in product.config_path.parent.rglob(f"{storage.TEMPORARY}*")),
     }
 
@@ -47,98 +74,82 @@ def read_consistently(product):
     assert manifest["scores"]["f1"] == float((product.production / manifest["version"] / "latestscore.txt").read_text())
 
 
-FORKED = """
-import os, signal, sys
-sys.argv = ["fullprocess.py"]
-import app, deployment, diagnostics, fullprocess, ingestion, reporting, scoring, training  # once, not once a run
-import duckdb, lightgbm, matplotlib.figure, pandas, reportlab.platypus, skops.io, sklearn.linear_model
-print("ready", flush=True)
-for line in sys.stdin:
-    child = os.fork()
-    if child == 0:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        os.dup2(1, 2)
-        os._exit(fullprocess.main(["--config", line.strip()]))
-    print(child, flush=True)
-    _, status = os.waitpid(child, 0)
-    print(os.waitstatus_to_exitcode(status), flush=True)
-"""
+class Base:
+    """A product with a model in production and two drops to come, after which that is replaced."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        product = make(folder / "base")
+        put(product, 1, 2, clients=800)
+        with Forker(folder / "ticks") as forker:
+            forker.run(product)
+            put(product, 3, 4, clients=800, drift=changed(3))
+            forker.run(self.fresh("warming up"))
+            began = time.perf_counter()
+            forker.run(product := self.fresh("undisturbed"))
+            self.seconds = time.perf_counter() - began
+        self.expected = state(product)
+
+    def fresh(self, name):
+        """A copy to do with as one likes."""
+        folder = self.folder / name
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(self.folder / "base", folder, symlinks=True, ignore=shutil.ignore_patterns("logs"))
+        return make(folder)
+
+    def run_again(self, forker, victim, moment):
+        """A whole run after one that was killed ends as an undisturbed one, with each row accounted for once."""
+        read_consistently(victim)
+        forker.run(victim)
+        found = state(victim)
+        for key, value in self.expected.items():
+            assert found[key] == value, f"{key}, killed {moment}"
+        recount.verify(victim)
 
 
-class Forker:
-    """Starts ticks as forks of a process that has imported everything: fifty starts in the time of five."""
-
-    def __init__(self):
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", FORKED], cwd=HOME, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        assert self.process.stdout.readline() == "ready\n"
-
-    def tick(self, product, kill_after=None, meanwhile=lambda: None):
-        """Run a tick; SIGKILL it after so many seconds. Its exit code, -9 when it was killed."""
-        self.process.stdin.write(f"{product.config_path}\n")
-        self.process.stdin.flush()
-        child = int(self.process.stdout.readline())
-        if kill_after is not None:
-            until = time.perf_counter() + kill_after
-            while time.perf_counter() < until:
-                meanwhile()
-                time.sleep(min(0.01, max(0.0, until - time.perf_counter())))
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(child, signal.SIGKILL)
-        return int(self.process.stdout.readline())
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.stdin.close()
-        self.process.stdout.close()
-        self.process.wait()
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    base = Base(tmp_path_factory.mktemp("killed"))
+    assert [decision["action"] for decision in base.expected["decisions"]] == ["deployed", "deployed"]
+    assert len(base.expected["judgements"]) == 2 and base.expected["predictions"]
+    assert not base.expected["litter"]
+    return base
 
 
-KILLS = 50
-POLICY = {"drift": {"policy": "always"}, "promotion": {"confidence": 0.51}}  # so that every stage has its turn
+def in_two_threads(base, kills):
+    """Let each of the threads do its half, on copies and with a forker of its own."""
 
+    def half(worker):
+        with Forker(base.folder / f"ticks{worker}") as forker:
+            return [kill(forker, f"victim{worker}") for kill in kills[worker::2]]
 
-def test_killed_at_fifty_random_moments_the_next_run_ends_where_an_undisturbed_one_does(tmp_path):
-    base = tmp_path / "base"
-    base.mkdir()
-    product = make_again(base)
-    drop(product, 1, clients=500, first=CLIENTS, folder=product.test)
-    for month in (1, 2):
-        drop(product, month)
-    run(product)
-    drop(product, 3, drift=fabricate.Drift("relation", 3, 2.0), clients=2000)
-
-    def fresh(name):
-        shutil.rmtree(tmp_path / name, ignore_errors=True)
-        shutil.copytree(base, tmp_path / name, symlinks=True, ignore=shutil.ignore_patterns("logs"))
-        return make_again(tmp_path / name, **POLICY)
-
-    def undisturbed(forker):
-        product = fresh("undisturbed")
-        began = time.perf_counter()
-        assert forker.tick(product) == 0
-        return state(product), time.perf_counter() - began
-
-    def kill_and_run_again(worker):
-        """Half of the kills, each in a fresh copy and followed by one whole run."""
-        generator, killed = random.Random(worker), 0
-        with Forker() as forker:
-            while killed < KILLS // 2:
-                victim = fresh(f"victim{worker}")
-                moment = generator.uniform(0, seconds)
-                killed += forker.tick(victim, moment, lambda v=victim: read_consistently(v)) == -signal.SIGKILL
-                read_consistently(victim)
-                assert forker.tick(victim) == 0
-                assert state(victim) == expected, f"killed after {moment:.3f} of {seconds:.3f} s"
-                recount.verify(victim)  # raises where a row is not accounted for exactly once
-        return killed
-
-    with Forker() as forker:
-        undisturbed(forker)
-        expected, seconds = undisturbed(forker)
-    assert expected["decisions"][-1][3] == "deployed"
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        assert sum(pool.map(kill_and_run_again, (1, 2))) == KILLS
+        return sum(pool.map(half, (0, 1)), [])
+
+
+def test_killed_after_any_step_the_next_run_ends_where_an_undisturbed_one_does(base):
+    def after(step):
+        def kill(forker, name):
+            victim = base.fresh(name)
+            assert forker.tick(victim, dies=step).returncode == -signal.SIGKILL, step
+            base.run_again(forker, victim, f"after {step}")
+
+        return kill
+
+    in_two_threads(base, [after(step) for step in STEPS])
+
+
+def test_killed_at_random_moments_the_next_run_ends_where_an_undisturbed_one_does(base):
+    def at(moment):
+        def kill(forker, name):
+            victim = base.fresh(name)
+            done = forker.tick(victim, kill_after=moment, meanwhile=lambda: read_consistently(victim))
+            base.run_again(forker, victim, f"after {moment:.3f} of {base.seconds:.3f} s")
+            return done.returncode
+
+        return kill
+
+    generator = random.Random(1)
+    codes = in_two_threads(base, [at(generator.uniform(0, base.seconds)) for _ in range(KILLS)])
+    assert set(codes) <= {0, -signal.SIGKILL}
+    assert codes.count(-signal.SIGKILL) >= KILLS * 3 // 4  # the others were done by then

@@ -1,6 +1,4 @@
-"""The measures against scikit-learn's, and the paired bootstrap against worlds in which the answer is known."""
-
-import time
+"""The measures against scikit-learn's, ties, weights and one class alone included."""
 
 import numpy as np
 import pytest
@@ -9,16 +7,16 @@ from hypothesis import strategies as st
 from sklearn import metrics
 
 from churn import measures
-from churn.measures import Ranking, Scored
+from churn.measures import Ranking
 
 # Few distinct risks: ties are the case that is easy to get wrong.
 risk_values = st.sampled_from([0.0, 0.1, 0.2, 0.2 + 2**-55, 0.5, 0.9, 1.0]) | st.floats(0, 1, width=32)
 
 
 @st.composite
-def labelled(draw, min_rows=1):
+def labelled(draw):
     """Labels, risks and whole weights as a resample gives them (some 0); one class alone is possible."""
-    rows = draw(st.integers(min_rows, 25))
+    rows = draw(st.integers(1, 25))
     left = draw(st.lists(st.booleans(), min_size=rows, max_size=rows))
     risk = draw(st.lists(risk_values, min_size=rows, max_size=rows))
     weights = draw(st.lists(st.integers(0, 4), min_size=rows, max_size=rows))
@@ -102,6 +100,13 @@ def test_no_rows_have_scores_that_can_be_written_down():
     assert (found["rows"], found["f1"], found["roc_auc"], found["log_loss"]) == (0, 0.0, None, None)
 
 
+def test_every_row_may_have_a_threshold_of_its_own_and_their_mean_is_told():
+    left, risk = np.array([True, False, True, False]), np.array([0.3, 0.3, 0.7, 0.7])
+    found = measures.scores(left, risk, np.array([0.2, 0.5, 0.5, 0.8]))
+    assert (found["f1"], found["threshold"]) == (1.0, 0.5)
+    assert found["confusion"] == {"tp": 2, "fp": 0, "fn": 0, "tn": 2}
+
+
 def test_labels_may_be_numbers():
     risk = np.array([0.1, 0.4, 0.8, 0.9])
     numbers, truths = np.array([0, 0, 1, 1]), np.array([False, False, True, True])
@@ -142,90 +147,44 @@ def test_where_nobody_left_the_threshold_is_one_half():
     assert measures.best_f1_threshold(np.array([False, False]), np.array([0.1, 0.9])) == 0.5
 
 
-# ---- the paired bootstrap --------------------------------------------------------------------------------------------
+@property_test
+@given(labelled(), st.integers(1, 3))
+def test_a_row_that_weighs_twice_as_much_counts_as_two_rows(rows, times):
+    left, risk, counts = rows
+    counts = counts.astype(int) * times
+    repeated = measures.best_f1_threshold(np.repeat(left, counts), np.repeat(risk, counts))
+    present = counts > 0
+    weighted = measures.best_f1_threshold(left[present], risk[present], counts[present].astype(float))
+    assert weighted == repeated
 
 
-def world(rows, seed):
-    """Labels, and the risk that truly made them (20% leave)."""
-    generator = np.random.default_rng(seed)
-    truth = generator.normal(-1.7, 1.2, rows)
-    return generator.random(rows) < 1 / (1 + np.exp(-truth)), truth, generator
+def test_weights_that_are_all_alike_change_nothing():
+    generator = np.random.default_rng(0)
+    left, risk = generator.random(500) < 0.3, generator.random(500)
+    assert measures.best_f1_threshold(left, risk, np.full(500, 0.25)) == measures.best_f1_threshold(left, risk)
 
 
-def noisy(truth, noise, generator):
-    """A model that sees the truth through noise, calibrated as well as that allows."""
-    seen = truth + generator.normal(0, noise, len(truth))
-    kept = truth.var() / (truth.var() + noise**2)
-    return Scored(1 / (1 + np.exp(-(truth.mean() + kept * (seen - truth.mean())))), 0.3)
+def test_where_those_who_left_weigh_nothing_the_threshold_is_one_half():
+    assert measures.best_f1_threshold(np.array([True, False]), np.array([0.1, 0.9]), np.array([0.0, 1.0])) == 0.5
 
 
-def compare(left, champion, challenger, *, metric="average_precision", resamples=200, confidence=0.975, seed=0):
-    return measures.paired_bootstrap(
-        left, champion, challenger, metric=metric, resamples=resamples, confidence=confidence, seed=seed
-    )
+# ---- calibration -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("metric", ["average_precision", "roc_auc", "f1"])
-def test_a_model_compared_with_itself_differs_in_nothing(metric):
-    left, truth, generator = world(300, 1)
-    model = noisy(truth, 1, generator)
-    found = compare(left, model, model, metric=metric)
-    assert (found.lower, found.upper, found.difference) == (0, 0, 0)
-    assert (found.share_better, found.log_loss_z) == (0, 0)
-    assert (found.rows, found.positives) == (300, left.sum())
+def test_risks_that_say_what_happens_have_no_calibration_error():
+    left = np.array([True, False, False, False] * 50)
+    assert measures.calibration_error(left, np.full(200, 0.25), bins=1) == pytest.approx(0)
+    generator = np.random.default_rng(0)
+    risk = generator.random(200_000)
+    assert measures.calibration_error(generator.random(200_000) < risk, risk) < 0.005
 
 
-@pytest.mark.parametrize("metric", ["average_precision", "roc_auc", "f1"])
-def test_a_clearly_better_model_is_found_and_a_clearly_worse_one_is_its_mirror_image(metric):
-    left, truth, generator = world(3000, 2)
-    good, bad = noisy(truth, 0.3, generator), noisy(truth, 3, generator)
-    found, mirrored = compare(left, bad, good, metric=metric), compare(left, good, bad, metric=metric)
-    assert found.share_better == 1
-    assert 0 < found.lower < found.difference < found.upper
-    assert found.log_loss_z > 3
-    assert mirrored.share_better == 0
-    assert (mirrored.lower, mirrored.upper) == pytest.approx((-found.upper, -found.lower))
-    assert mirrored.log_loss_z == pytest.approx(-found.log_loss_z)
+def test_the_calibration_error_is_how_far_off_risks_are_in_the_mean_over_bins():
+    risk, truth = np.repeat([0.2, 0.8], 100), np.repeat([0.3, 0.5], 100)
+    assert measures.calibration_error(truth, risk, bins=2) == pytest.approx((0.1 + 0.3) / 2)
+    assert measures.calibration_error(truth[::-1], risk[::-1], bins=2) == pytest.approx((0.1 + 0.3) / 2)
 
 
-def test_the_measures_on_the_rows_as_they_are_are_the_plain_ones():
-    left, truth, generator = world(500, 3)
-    champion, challenger = noisy(truth, 1, generator), noisy(truth, 1, generator)
-    found = compare(left, champion, challenger)
-    assert found.champion == pytest.approx(metrics.average_precision_score(left, champion.risk))
-    assert found.challenger == pytest.approx(metrics.average_precision_score(left, challenger.risk))
-    assert found.challenger_f1 == pytest.approx(f1_at(left, challenger.risk, 0.3))
-    assert found.constant_f1 == pytest.approx(f1_at(left, np.ones(500), 0.5))
-
-
-def test_the_same_seed_gives_the_same_comparison_and_another_seed_nearly_so():
-    left, truth, generator = world(2000, 4)
-    models = noisy(truth, 1, generator), noisy(truth, 1, generator)
-    assert compare(left, *models, seed=7) == compare(left, *models, seed=7)
-    one, other = compare(left, *models, resamples=1000, seed=7), compare(left, *models, resamples=1000, seed=8)
-    assert one != other
-    assert one.lower == pytest.approx(other.lower, abs=0.01)
-
-
-def test_models_that_are_equally_good_are_rarely_called_better():
-    """The share of false promotions that the confidence promises, 2.5%, here of 200 simulated pairs."""
-    better = 0
-    for seed in range(200):
-        left, truth, generator = world(400, 100 + seed)
-        found = compare(left, noisy(truth, 1, generator), noisy(truth, 1, generator), resamples=100, seed=seed)
-        better += found.share_better >= 0.975 and found.lower > 0
-    assert better <= 13  # 6.5%; of 200 at 2.5%, more than this happens once in 2,000 times
-
-
-def test_resamples_without_a_class_do_no_harm():
-    left = np.array([True] + [False] * 12)
-    found = compare(left, Scored(np.full(13, 0.1), 0.0), Scored(np.linspace(0, 1, 13), 0.5))
-    assert np.isfinite([found.lower, found.upper, found.share_better, found.log_loss_z]).all()
-
-
-def test_a_thousand_resamples_of_two_thousand_rows_take_about_a_second_at_most():
-    left, truth, generator = world(2000, 5)
-    models = noisy(truth, 1, generator), noisy(truth, 1, generator)
-    began = time.process_time()
-    compare(left, *models, resamples=1000)
-    assert time.process_time() - began < 2
+def test_bins_hold_equal_counts_and_one_may_hold_fewer():
+    risk = np.array([0.1, 0.2, 0.3])
+    assert measures.calibration_error(np.zeros(3), risk, bins=10) == pytest.approx(0.2)

@@ -102,6 +102,16 @@ def test_unknown_and_blank_labels_are_rejected_rows(read_text, label):
     assert frame["left"].tolist() == ["1", "0"]
 
 
+@pytest.mark.parametrize("cell", ["", " ", "\t", '""', '" "'])
+def test_with_late_labels_a_blank_label_is_a_missing_value(read_text, cell):
+    text = HEADER + f"a,1,1,k,1\nb,1,1,k,{cell}\nc,?,1,k,{cell}\nd,1,1,k,perhaps\n"
+    result, frame = read_text(text, late_labels=True)
+    assert lines(result) == [(4, "x"), (5, "left")]
+    assert frame["id"].tolist() == ["a", "b"] and frame["left"].notna().tolist() == [True, False]
+    with pytest.raises(DropError, match="no column 'left'"):
+        read_text("id,x,n,kind\na,1,1,k\n", late_labels=True)
+
+
 def test_rows_without_an_id_are_rejected(read_text):
     result, _ = read_text(HEADER + ',1,1,k,1\n  ,1,1,k,1\n"a\nb",1,1,k,1\n')
     assert [(r.line, r.reason) for r in result.rejects] == [

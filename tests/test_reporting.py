@@ -1,4 +1,4 @@
-"""The report: what it claims, what it shows, and that no name in the data can break it."""
+"""The report: where it lies, what it claims, and that no name in the data can break it."""
 
 import dataclasses
 import logging
@@ -23,12 +23,14 @@ import scoring
 import training
 from churn import measures, releases
 from churn.errors import ReleaseError
-from churn.report import charts, content, pdf
-from churn.report.blocks import Bars, Document, Pictures, Section, Table, Text, Tiles
+from churn.report import content, pdf, quality, typography
+from churn.report.blocks import Bars, Document, Section, Table, Text, Tiles
+from churn.report.gathering import gather
 from churn.words import fit, percent
 from demo import fabricate
 from tests.conftest import HOME, make_product
 
+QUICK = {"model": "logistic", "tuning_seconds": 0}
 MADE = ("report.html", "report.pdf", "confusionmatrix.png")
 ODD = [
     "\u540d\u524d \ud65c\ub3d9",
@@ -59,20 +61,22 @@ def fill(product, *, clients=900, months=2, held_out=500):
 @pytest.fixture(scope="module")
 def scored(tmp_path_factory):
     """A product with a scored version, and nothing in production."""
-    return fill(make_product(tmp_path_factory.mktemp("scored")))
+    return fill(make_product(tmp_path_factory.mktemp("scored"), **QUICK))
 
 
 @pytest.fixture
 def copied(scored, tmp_path):
     """A copy of it for one test, which may change it."""
     shutil.copytree(scored.config_path.parent, tmp_path, dirs_exist_ok=True)
-    return make_product(tmp_path)
+    return make_product(tmp_path, **QUICK)
 
 
 @pytest.fixture(scope="module")
 def deployed(tmp_path_factory):
-    """A product with a version in production, its clients scored and its report written."""
-    product = fill(make_product(tmp_path_factory.mktemp("deployed")))
+    """A product with a version in production, its clients scored and listed, and its report written."""
+    product = fill(
+        make_product(tmp_path_factory.mktemp("deployed"), **QUICK, capacity=40, value=250.0, contact_cost=4.0)
+    )
     deployment.deploy(product)
     scoring.score(product)
     reporting.report(product)
@@ -103,7 +107,7 @@ def test_the_report_lies_in_the_product_s_folder_and_stays_in_that_of_the_versio
         assert content == (deployed.reports / version / name).read_bytes()
         assert len(content) < 1_000_000
     assert (deployed.reports / "report.pdf").read_bytes().startswith(b"%PDF")
-    assert 2 <= pages((deployed.reports / "report.pdf").read_bytes()) <= 6
+    assert 4 <= pages((deployed.reports / "report.pdf").read_bytes()) <= 8
     width, height = png_size((deployed.reports / "confusionmatrix.png").read_bytes())
     assert 600 <= height <= width <= 1600
 
@@ -143,32 +147,38 @@ def test_what_is_logged_and_returned_holds_no_client(deployed, caplog):
 def test_the_figures_are_those_of_the_manifest(deployed):
     scores = releases.read_manifest(releases.current(deployed))["scores"]
     html = page(deployed)
-    assert f"Of 100 clients that the model lists, {100 * scores['precision']:.0f} leave" in html
+    assert f"Of 100 clients that the model flags, {100 * scores['precision']:.0f} leave" in html
     for key in ("f1", "precision", "recall", "roc_auc", "average_precision", "log_loss", "constant_f1"):
         assert f"{scores[key]:.3f}" in html
-    for words in ("in production since", "Confusion matrix", "Cumulative gain", "Calibration", "lastmonth_activity"):
+    for words in (
+        "in production since",
+        "Confusion matrix",
+        "Gain",
+        "Calibration",
+        "lastmonth_activity",
+        "No drop has come",
+    ):
         assert words in html
-    assert page(deployed).count("<img ") == 4
+    assert html.count("<img ") == 3
 
 
 def test_the_constant_guess_has_the_scores_that_it_would_have():
     left = np.arange(50) < 12
     scores = measures.scores(left, np.linspace(0, 1, 50), 0.5)
-    rows = {row[0]: row for row in content._measures(scores, 0.3).rows}
-    assert rows["F1"][2] == f"{2 * 12 / (50 + 12):.3f}"
-    assert rows["Precision"][2] == rows["Average precision"][2] == "0.240"
-    assert rows["Log loss"][2] == f"{log_loss(left, np.full(50, 0.3)):.3f}"
-    assert {row[3] for row in rows.values()} == {"50"}
+    rows = {row[0]: row for row in quality._measures(scores, 0.3, {}).rows}
+    assert rows["F1"][3] == f"{2 * 12 / (50 + 12):.3f}"
+    assert rows["Precision"][3] == rows["Average precision"][3] == "0.240"
+    assert rows["Log loss"][3] == f"{log_loss(left, np.full(50, 0.3)):.3f}"
 
 
 def test_the_drops_add_up_and_a_file_set_aside_is_named_with_its_reason(tmp_path):
-    product = make_product(tmp_path)
+    product = make_product(tmp_path, **QUICK)
     (product.source / "broken & <b>.csv").write_text("a,b\n1,2\n")
     with pytest.raises(Exception, match="set aside"):
         fill(product, held_out=0)
     training.train(product)
     scoring.score(product)
-    document = content.document(reporting.gather(product))
+    document = content.document(gather(product))
     table = next(b for s in document.sections for b in s.blocks if isinstance(b, Table) and b.total)
     counts = np.array([[int(cell.replace(",", "")) for cell in row[2:]] for row in table.rows])
     assert (counts[:-1].sum(axis=0) == counts[-1]).all()
@@ -177,19 +187,36 @@ def test_the_drops_add_up_and_a_file_set_aside_is_named_with_its_reason(tmp_path
     assert "broken &amp; &lt;b&gt;.csv was set aside" in reporting.html(document)
 
 
-def test_clients_are_listed_as_people_write_numbers(deployed):
-    facts = reporting.gather(deployed)
-    listed = pd.read_csv(deployed.reports / "clients.csv", dtype=str, keep_default_na=False)
-    assert [row[1] for row in facts.clients.table.rows] == listed["corporation"].head(10).tolist()
-    assert facts.clients.total == len(listed) == 900
-    assert facts.clients.listed == (listed["risk"].astype(float) >= facts.manifest["threshold"]).sum()
-    assert not any(cell.endswith(".0") for row in facts.clients.table.rows for cell in row)
+def test_whom_to_call_is_the_list_as_it_was_written(deployed):
+    facts = gather(deployed)
+    written = pd.read_csv(deployed.reports / "calllist.csv", dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    clients = pd.read_csv(deployed.reports / "clients.csv", dtype=str)
+    assert [row["corporation"] for row in facts.calls.rows] == written["corporation"].head(10).tolist()
+    assert facts.calls.listed == len(written) == 40
+    assert facts.clients.total == 900
+    assert facts.clients.gone == (clients["exited"] == "1").sum()
+    assert facts.calls.held_out > 0
+    html = page(deployed)
+    assert f"40 of the {facts.clients.here:,} clients are to be called" in html
+    assert f"{facts.calls.held_out} more rank as high and are left uncalled" in html
+    assert all(row[f"reason_{i}"] in html for row in facts.calls.rows for i in (1, 2, 3))
 
 
-def test_clients_scored_by_another_version_are_said_to_be(deployed):
-    facts = reporting.gather(deployed)
-    other = dataclasses.replace(facts, clients=dataclasses.replace(facts.clients, version="0000-other"))
+def test_a_list_by_another_version_is_said_to_be(deployed):
+    facts = gather(deployed)
+    other = dataclasses.replace(facts, calls=dataclasses.replace(facts.calls, version="0000-other"))
     assert "version 0000-other gave" in reporting.html(content.document(other))
+
+
+def test_a_name_that_was_made_safe_for_spreadsheets_is_shown_as_it_is(deployed):
+    path = deployed.reports / "calllist.csv"
+    before = path.read_bytes()
+    try:
+        first = gather(deployed).calls.rows[0]["corporation"]
+        path.write_bytes(before.replace(f"\n1,{first},".encode(), b"\n1,'=cmd,", 1))
+        assert gather(deployed).calls.rows[0]["corporation"] == "=cmd"
+    finally:
+        path.write_bytes(before)
 
 
 def test_where_nothing_is_deployed_the_newest_version_is_reported_on_and_why_it_is_not(copied):
@@ -198,7 +225,7 @@ def test_where_nothing_is_deployed_the_newest_version_is_reported_on_and_why_it_
     assert line.startswith(version)
     assert "not in production" in page(copied)
     assert "not compared with anything yet" in page(copied)
-    assert "No clients are scored yet" in page(copied)
+    assert "Nobody is listed: nothing is in production" in page(copied)
     releases.write_verdict(
         copied.models / version, None, {"yes": False, "reason": "worse than <nothing>", "numbers": {}}
     )
@@ -220,24 +247,19 @@ def test_a_version_without_a_score_is_not_reported_on(copied):
 def test_held_out_rows_that_changed_or_went_away_are_said_to_have(copied):
     path = copied.test / "t.csv"
     path.write_text("\n".join(path.read_text().splitlines()[:300]) + "\n")
-    assert "changed after this version was scored on 500" in reporting.gather(copied).curves_note
+    assert "changed after this version was scored on 500" in gather(copied).held_note
     path.write_text("not,this\n")
-    facts = reporting.gather(copied)
-    assert facts.risk is None
+    facts = gather(copied)
+    assert facts.held is None
     assert "No curves: t.csv" in reporting.html(content.document(facts))
 
 
 def test_the_decisions_are_told_newest_first_and_in_full(deployed):
-    facts = reporting.gather(deployed)
+    facts = gather(deployed)
+    blank = {"challenger": None, "drift": None, "promotion": None}
     decisions = [
-        {
-            "at": f"2026-0{i}-01T00:00:00Z",
-            "drops": i,
-            "action": action,
-            "reason": f"because {i} < 9",
-            "challenger": None,
-        }
-        for i, action in enumerate(["none", "deployed", "kept"] * 3, start=1)
+        {"at": f"2026-0{i}-01T00:00:00Z", "drops": i, "action": action, "reason": f"because {i} < 9", **blank}
+        for i, action in enumerate(["none", "deployed", "rolled back"] * 3, start=1)
     ]
     document = content.document(dataclasses.replace(facts, decisions=decisions))
     table = next(b for s in document.sections for b in s.blocks if isinstance(b, Table) and "decisions" in b.title)
@@ -262,7 +284,7 @@ def test_five_test_rows_claim_nothing_and_break_nothing(copied, labels):
 def test_odd_names_a_hundred_columns_and_scripts_of_all_kinds(tmp_path):
     numeric = ODD + [f"column {i}" for i in range(90)]
     product = make_product(
-        tmp_path, id="client", target="left?", positive="Yes", numeric=numeric, categorical=["city & <i>"]
+        tmp_path, **QUICK, id="client", target="left?", positive="Yes", numeric=numeric, categorical=["city & <i>"]
     )
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(rng.normal(size=(300, len(numeric))).round(2), columns=numeric)
@@ -284,12 +306,12 @@ def test_odd_names_a_hundred_columns_and_scripts_of_all_kinds(tmp_path):
     assert "<i>" not in html
     assert "x" * 49 not in html
     assert "The other 89 columns together" in html
-    assert 2 <= pages((product.reports / "report.pdf").read_bytes()) <= 8
+    assert 2 <= pages((product.reports / "report.pdf").read_bytes()) <= 10
 
 
 def everything(text):
     """A document with one text wherever the data can put one."""
-    blocks = [Text(fit(text), role) for role in ("lead", "plain", "note", "alert")]
+    blocks = [Text(fit(text), role) for role in ("heading", "lead", "plain", "note", "alert")]
     blocks += [Tiles([(fit(text), fit(text), fit(text))]), Bars([(fit(text), 0.5, "50%")], title=fit(text))]
     blocks += [Table((fit(text), "n"), [(fit(text), "1")] * 30, (3, 1), frozenset({1}), title=fit(text))]
     return Document(fit(text), fit(text), fit(text), True, [Section(fit(text), [block]) for block in blocks])
@@ -307,10 +329,10 @@ def test_no_text_of_the_data_can_break_the_page_or_the_pdf(text):
 
 
 def test_markup_in_the_data_stands_in_the_pdf_as_it_is():
-    pdf.pdf(everything("x"))  # registers the fonts
+    typography.register_fonts()
     for text in ("<script>alert(1)</script>", "a & b < c &amp; <b>d</b>", "M\u00fcller </para>", "\u5317\u4eac"):
-        assert pdf._paragraph(text, pdf.BODY).getPlainText() == text
-    assert pdf._paragraph("\U0001f9ff", pdf.BODY).getPlainText() == pdf.BOX
+        assert typography.paragraph(text, typography.BODY).getPlainText() == text
+    assert typography.paragraph("\U0001f9ff", typography.BODY).getPlainText() == typography.BOX
 
 
 def test_words_are_short_printable_and_honest_about_small_shares():
@@ -318,71 +340,3 @@ def test_words_are_short_printable_and_honest_about_small_shares():
     assert fit("a\tb\nc\x00") == "a b c\ufffd"
     said = [percent(share) for share in (0, 1e-7, 0.004, 0.5, 0.996, 1 - 1e-7, 1)]
     assert said == ["0%", "<0.1%", "0.4%", "50%", "99.6%", ">99.9%", "100%"]
-
-
-# ---- the curves ------------------------------------------------------------------------------------------------------
-
-
-@st.composite
-def labelled_risks(draw):
-    """Who left and the risk of each, with many, few or no equal risks, calibrated or not."""
-    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    rows = draw(st.integers(1, 500))
-    risk = rng.beta(draw(st.floats(0.2, 5)), 2, rows).round(draw(st.integers(0, 6)))
-    return rng.random(rows) < (risk if draw(st.booleans()) else draw(st.floats(0, 1))), risk
-
-
-@settings(max_examples=100, deadline=None)
-@given(labelled_risks())
-def test_calibration_bins_hold_every_row_once_and_do_not_split_equal_risks(rows):
-    left, risk = rows
-    bins = charts.calibration_bins(left, risk)
-    assert sum(b.rows for b in bins) == len(risk)
-    assert 1 <= len(bins) <= charts.MAX_BINS
-    assert sum(b.rows * b.left for b in bins) == pytest.approx(left.sum())
-    assert sum(b.rows * b.risk for b in bins) == pytest.approx(risk.sum())
-    assert all(b.lower <= b.left + 1e-12 and b.left <= b.upper + 1e-12 for b in bins)
-    _, equal = np.unique(risk, return_counts=True)
-    assert set(np.cumsum([b.rows for b in bins])) <= set(np.cumsum(equal))
-
-
-def test_the_interval_of_a_bin_is_wilson_s():
-    (found,) = charts.calibration_bins(np.arange(10) < 2, np.full(10, 0.3))
-    assert (found.lower, found.upper) == pytest.approx((0.0567, 0.5098), abs=1e-4)  # Wilson, 2 of 10
-
-
-@settings(max_examples=100, deadline=None)
-@given(labelled_risks())
-def test_the_gain_curve_rises_from_nothing_to_all_and_its_area_is_the_auc(rows):
-    left, risk = rows
-    called, found = charts.gain_curve(left, risk)
-    assert (called[0], found[0]) == (0, 0)
-    assert called[-1] == 1
-    assert found[-1] == (1 if left.any() else 0)
-    assert (np.diff(called) > 0).all()
-    assert (np.diff(found) >= 0).all()
-    if 0 < left.sum() < len(left):
-        rate = left.mean()
-        auc = (np.trapezoid(found, called) - rate / 2) / (1 - rate)
-        assert auc == pytest.approx(measures.Ranking(left, risk).roc_auc(np.ones(len(left))))
-
-
-def test_pictures_are_drawn_for_extremes():
-    left, risk = np.arange(60) < 30, np.full(60, 0.5)
-    point = {"number": "0001", "date": "2026-01-01", "f1": 0.0, "constant_f1": 0.0}
-    points = [point | {"roc_auc": None, "average_precision": None}] * (charts.MAX_RELEASES + 3)
-    drawn = [
-        charts.gain(left, risk, 0.9),
-        charts.gain(left, risk, 0.0),
-        charts.calibration(charts.calibration_bins(left, np.zeros(60))),
-        charts.calibration(charts.calibration_bins(left, np.linspace(0, 1, 60))),
-        charts.confusion({"tp": 0, "fp": 0, "fn": 0, "tn": 0}),
-        charts.confusion(dict.fromkeys(("tp", "fp", "fn", "tn"), 10**9), "title"),
-        charts.history(points),
-        charts.history(points[:1]),
-    ]
-    for picture in drawn:
-        assert min(png_size(picture.png)) > 300
-        assert b"<svg" in picture.svg
-        assert picture.alt
-    assert Pictures([("", drawn[0], "")]).items

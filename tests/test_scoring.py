@@ -1,5 +1,6 @@
 """Scoring: a version on held-out rows, and the clients by the model in production."""
 
+import numpy as np
 import pandas as pd
 import pytest
 from sklearn import metrics
@@ -9,10 +10,14 @@ import ingestion
 import scoring
 import training
 from churn import dataset, estimators, releases
-from churn.errors import DataError
 from demo import fabricate
-from tests.conftest import make_product
+from tests.loop import make
 from tests.test_training import fill
+
+
+@pytest.fixture
+def product(tmp_path):
+    return make(tmp_path)
 
 
 def version(product):
@@ -45,18 +50,14 @@ def test_latestscore_is_the_bare_f1(product):
     assert float(text) == version(product)["scores"]["f1"]
 
 
-def test_without_a_test_file_the_held_out_clients_are_scored(product):
+def test_without_a_test_file_the_training_rows_are_scored_each_out_of_fold(product):
     training.train(fill(product))
-    assert "rows of held-out clients" in scoring.score(product)
-    manifest = version(product)
-    assert manifest["scores"]["rows"] == manifest["data"]["held_out_clients"]
-
-
-def test_without_any_held_out_row_the_error_says_what_to_do(tmp_path):
-    product = fill(make_product(tmp_path, test_share=0.0))
-    training.train(product)
-    with pytest.raises(DataError, match="put a labelled file into .* or raise test_share"):
-        scoring.score(product)
+    assert "on 800 training rows, each judged out of fold" in scoring.score(product)
+    scores = version(product)["scores"]
+    assert (scores["rows"], scores["on"]) == (800, "training rows, each judged out of fold")
+    fitted = estimators.risks(releases.load(releases.folder_of(product, None)).model, dataset.frame(product))
+    left = dataset.frame(product)["exited"] == "1"
+    assert scores["roc_auc"] < metrics.roc_auc_score(left, fitted)  # what it has seen it knows better
 
 
 def test_scoring_a_version_again_writes_nothing_when_nothing_changed(product):
@@ -109,7 +110,7 @@ def test_equal_inputs_give_an_equal_list(product):
 
 
 def test_a_clients_file_that_the_product_names_says_who_the_clients_are(tmp_path):
-    product = fill(make_product(tmp_path, clients_path="clients/now.csv"), tested=100)
+    product = fill(make(tmp_path, clients_path="clients/now.csv"), tested=100)
     (tmp_path / "clients").mkdir()
     table = fabricate.world(50, 3, 3, fabricate.Drift()).drop(columns="exited")
     table.to_csv(tmp_path / "clients" / "now.csv", index=False)
@@ -118,7 +119,7 @@ def test_a_clients_file_that_the_product_names_says_who_the_clients_are(tmp_path
 
 
 def test_without_an_id_each_stored_row_is_a_client(tmp_path):
-    product = make_product(tmp_path, target="exited", positive="1", integer=["x"], categorical=["c"], test_share=0.3)
+    product = make(tmp_path, target="exited", positive="1", integer=["x"], categorical=["c"])
     rows = pd.DataFrame({"x": range(200), "c": ["a", "b"] * 100, "exited": [0, 0, 0, 1] * 50})
     rows.to_csv(product.source / "rows.csv", index=False)
     ingestion.ingest(product)
@@ -136,14 +137,33 @@ def test_clients_named_like_missing_values_keep_their_names(product):
     assert set(names) <= set(clients(product)["corporation"])
 
 
-def test_the_champion_is_compared_on_fresh_rows_of_clients_on_whom_nobody_trained(product):
-    release(fill(product, clients=2000, tested=100))
-    champion = version(product)
-    frame = fabricate.world(2000, 3, 3, fabricate.Drift())
-    fabricate.save(frame, product.source / "march.csv")
+# ---- the first model's rival -----------------------------------------------------------------------------------------
+
+
+def test_a_model_that_has_found_something_beats_the_constant_guess(product):
+    training.train(fill(product, clients=1000))
+    verdict = scoring.against_constant(product, releases.versions(product)[-1])
+    assert verdict.yes and "of the constant guess on 2,000 rows" in verdict.reason
+    found = verdict.numbers["recipes"]["all"]
+    left = dataset.frame(product)["exited"] == "1"
+    assert found["average_precision"]["champion"] == pytest.approx(left.mean())
+    assert found["roc_auc"]["champion"] == 0.5
+    always = 2 * left.sum() / (len(left) + left.sum())
+    assert found["guard"]["champion"] == pytest.approx(always)
+
+
+def test_a_model_of_noise_does_not(product):
+    frame = fabricate.world(1000, 1, 3, fabricate.Drift())
+    frame["exited"] = np.random.default_rng(0).permutation(frame["exited"])
+    fabricate.save(frame, product.source / "noise.csv")
     ingestion.ingest(product)
     training.train(product)
-    scoring.score_version(product)
-    comparison = scoring.compare(product, releases.versions(product)[-1], champion)
-    held_out = version(product)["data"]["held_out_clients"] - champion["data"]["held_out_clients"]
-    assert comparison.rows == held_out > 100
+    assert not scoring.against_constant(product, releases.versions(product)[-1]).yes
+
+
+def test_on_test_files_it_is_held_against_the_guess_on_these(product):
+    training.train(fill(product, tested=30))
+    verdict = scoring.against_constant(product, releases.versions(product)[-1])
+    least = product.settings.promotion.min_class_rows
+    assert not verdict.yes and f"so few rows decide nothing, at least {least} of each label" in verdict.reason
+    assert verdict.numbers["recipes"]["all"]["rows"] == 30

@@ -125,7 +125,7 @@ def test_lightgbm_serves_on_one_thread_what_it_gives_elsewhere(tmp_path):
     site = make_site(tmp_path, months=[1], model="lightgbm", threads=2)
     deployment.deploy(site.product)
     release = serving.Production(site.product).release()
-    assert release.model.named_steps["estimator"].n_jobs == 1
+    assert release.model.named_steps["estimator"].estimator_.n_jobs == 1
     assert estimators.risks_of_rows(release.model, ROWS, release.columns).tolist() == site.risks[release.version]
 
 

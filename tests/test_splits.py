@@ -84,7 +84,6 @@ def test_without_an_id_different_rows_are_spread():
     frame = without_id([(float(i), "a", "0") for i in range(20_000)])
     numbers = splits.groups(frame, WITHOUT_ID)
     assert len(np.unique(numbers)) == 20_000
-    assert splits.held_out(numbers, 0.2).mean() == pytest.approx(0.2, abs=0.01)
 
 
 def test_columns_that_the_contract_does_not_know_do_not_tell_rows_apart():
@@ -92,23 +91,41 @@ def test_columns_that_the_contract_does_not_know_do_not_tell_rows_apart():
     assert len(set(splits.groups(frame, WITHOUT_ID))) == 1
 
 
-def test_the_held_out_share_is_about_what_was_asked_for_and_shares_are_nested():
-    numbers = splits.groups(of_clients([f"client-{i}" for i in range(50_000)]), BY_CLIENT)
+# ---- the clients left uncalled ---------------------------------------------------------------------------------------
+
+
+def test_about_the_share_asked_for_is_left_uncalled_and_shares_are_nested():
+    clients = [f"client-{i}" for i in range(50_000)]
     before = np.zeros(50_000, dtype=bool)
     for share in (0.0, 0.05, 0.1, 0.25, 0.5):
-        chosen = splits.held_out(numbers, share)
+        chosen = splits.holdout(clients, share)
         assert chosen.mean() == pytest.approx(share, abs=0.006)
         assert (chosen | ~before).all()
         before = chosen
-    assert not splits.held_out(numbers, 0.0).any()
+    assert not splits.holdout(clients, 0.0).any()
 
 
 @property_test
-@given(st.lists(st.integers(0, 2**64 - 1), max_size=20), st.floats(0, 0.5), st.floats(0, 0.5))
-def test_whoever_is_in_a_smaller_share_is_in_the_larger(numbers, one, other):
-    array = np.array(numbers, dtype=np.uint64)
-    small, large = splits.held_out(array, min(one, other)), splits.held_out(array, max(one, other))
+@given(st.lists(names, max_size=20), st.floats(0, 0.99), st.floats(0, 0.99))
+def test_whoever_is_left_uncalled_at_a_smaller_share_is_so_at_a_larger(clients, one, other):
+    small, large = splits.holdout(clients, min(one, other)), splits.holdout(clients, max(one, other))
     assert (large | ~small).all()
+
+
+@property_test
+@given(st.lists(names, max_size=30), st.data())
+def test_whether_a_client_is_called_depends_on_the_client_alone(clients, data):
+    whole = dict(zip(clients, splits.holdout(clients, 0.5), strict=True))
+    order = data.draw(st.permutations(clients))
+    assert splits.holdout(pd.Series(order, dtype="str"), 0.5).tolist() == [whole[client] for client in order]
+
+
+def test_who_is_left_uncalled_has_nothing_to_do_with_the_groups_of_rows():
+    """Were it one hash, the folds would see the called and the uncalled as two kinds of clients."""
+    clients = [f"client-{i}" for i in range(20_000)]
+    low = splits.groups(of_clients(clients), BY_CLIENT) < 2**63
+    uncalled = splits.holdout(clients, 0.2)
+    assert uncalled[low].mean() == pytest.approx(uncalled[~low].mean(), abs=0.02)
 
 
 # ---- folds -----------------------------------------------------------------------------------------------------------
@@ -139,15 +156,18 @@ def test_another_seed_deals_other_folds():
 # ---- for ever --------------------------------------------------------------------------------------------------------
 
 
-def test_the_side_is_the_same_in_every_process_and_for_ever():
-    """Were the hash to change, yesterday's held-out clients would be trained on today."""
+def test_the_numbers_are_the_same_in_every_process_and_for_ever():
+    """Were a hash to change, the clients left uncalled until now would be called from now on."""
     code = "import tests.test_splits as t\nprint(t.splits.groups(t.of_clients(['ACME', '007', 'null']), t.BY_CLIENT))"
     done = subprocess.run([sys.executable, "-c", code], cwd=HOME, capture_output=True, text=True, check=True)
     numbers = splits.groups(of_clients(["ACME", "007", "null"]), BY_CLIENT)
     assert done.stdout.strip() == str(numbers)
     assert numbers.tolist() == RECORDED
     assert splits.groups(without_id([(1.5, "a", "0"), (float("nan"), None, "1")]), WITHOUT_ID).tolist() == RECORDED_ROWS
+    clients = [f"client-{i}" for i in range(40)]
+    assert [client for client in clients if splits.holdout([client], 0.2)[0]] == RECORDED_UNCALLED
 
 
 RECORDED = [6089834173721509769, 9618101907711478673, 8882926182454576745]
 RECORDED_ROWS = [11179787641724120771, 17337250928723762706]
+RECORDED_UNCALLED = [f"client-{i}" for i in (2, 7, 10, 19, 20, 23, 25, 28, 29, 33, 37)]

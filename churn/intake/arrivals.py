@@ -116,8 +116,8 @@ def _open(
                 raise ChangingError(candidate.name, "it changed since it was listed")
             if sha256 in known:
                 return Arrival(candidate, table, sha256)
-            limit = product.settings.max_rejected
-            result = reading.read(cursor, found, product.columns, table, max_rejected=limit)
+            options = {"max_rejected": product.settings.max_rejected, "late_labels": product.settings.late_labels}
+            result = reading.read(cursor, found, product.columns, table, **options)
         finally:
             os.close(descriptor)
     except DropError as error:

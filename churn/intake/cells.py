@@ -86,21 +86,22 @@ def check_names(columns: Columns) -> None:
 
 
 def load_statement(
-    path: str, width: int, places: dict[str, int], columns: Columns, table: str, *, labelled: bool
+    path: str, width: int, places: dict[str, int], columns: Columns, table: str, *, labelled: bool, late_labels: bool
 ) -> str:
     """The statement that reads a CSV into a temporary table: the contract's columns, `fault` and the hashes.
 
     Args:
         width: the number of fields in the header.
         places: the field at which each column stands; one that is not there is missing throughout.
-        labelled: a row without a known label is at fault.
+        labelled: a row without a known label is at fault,
+        late_labels: but not one whose label is blank.
     """
     values, sound, faults, firsts = [], [], [], []
     for number, column in enumerate(columns.stored):
         if column not in places:
             values.append(f"NULL::{sql_type(column, columns)} AS {quoted(column)}")
             continue
-        cell = _cell(column, f"{OWN}{places[column]}", columns, labelled)
+        cell = _cell(column, f"{OWN}{places[column]}", columns, labelled, late_labels)
         values.append(f"{cell.value} AS {quoted(column)}")
         sound += [cell.sound] if cell.sound else []
         firsts += [f"{cell.first[1]} AS {cell.first[0]}"] if cell.first else []
@@ -133,7 +134,7 @@ def reason(fault: int, columns: Columns) -> tuple[str, str]:
     return columns.stored[number], REASONS[kind]
 
 
-def _cell(column: str, cell: str, columns: Columns, labelled: bool) -> Cell:
+def _cell(column: str, cell: str, columns: Columns, labelled: bool, late_labels: bool) -> Cell:
     name, trimmed = quoted(column), f"trim({cell}, {text(BLANKS)})"
     # Nearly every text sorts after '!', which no blank one does: a cheap look before the costly trim.
     blank = f"({cell} IS NULL OR ({cell} < '!' AND {trimmed} = ''))"
@@ -142,10 +143,7 @@ def _cell(column: str, cell: str, columns: Columns, labelled: bool) -> Cell:
     if column == columns.target:
         labels = text(columns.positive), text(columns.negative)
         known = " ".join(f"WHEN {form} = {label} THEN {label}" for form in (cell, trimmed) for label in labels)
-        value = f"CASE {known} END"
-        if not labelled:
-            return Cell(value)
-        return Cell(value, f"{name} IS NOT NULL", ((blank, BLANK), (f"{name} IS NULL", NO_LABEL)))
+        return Cell(f"CASE {known} END", *(_label_test(blank, name, late_labels) if labelled else ()))
     if column == columns.id:
         return Cell(cell, f"{cell} >= '!'", ((blank, BLANK),))
     if column == columns.as_of:
@@ -153,6 +151,12 @@ def _cell(column: str, cell: str, columns: Columns, labelled: bool) -> Cell:
         value = f"CASE WHEN {date} THEN try_cast({trimmed} AS DATE) END"
         return Cell(value, f"{name} IS NOT NULL", ((blank, BLANK), (f"{name} IS NULL", NO_DATE)))
     return Cell(f"CASE WHEN {cell} < '!' AND {trimmed} = '' THEN NULL ELSE {cell} END")
+
+
+def _label_test(blank: str, name: str, late_labels: bool) -> tuple[str, tuple[tuple[str, int], ...]]:
+    if late_labels:
+        return f"({name} IS NOT NULL OR {blank})", ((f"{name} IS NULL AND NOT {blank}", NO_LABEL),)
+    return f"{name} IS NOT NULL", ((blank, BLANK), (f"{name} IS NULL", NO_LABEL))
 
 
 def _decimal(cell: str, trimmed: str, blank: str, name: str) -> Cell:

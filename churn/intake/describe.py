@@ -111,6 +111,9 @@ def _block(found: Content, identity: str | None, target: str | None, positive: s
             else:
                 logger.warning("%r is left out: %s", column, why)
     settings |= {kind: columns for kind, columns in kinds.items() if columns}
+    if blank := seen[target].rows - seen[target].filled:
+        how = 'write "as_of" and "late_labels": true into the block if their labels come later'
+        logger.warning("%d rows have no label and will be rejected; %s", blank, how)
     return _checked(settings)
 
 

@@ -101,6 +101,7 @@ def read(
     table: str,
     *,
     labelled: bool = True,
+    late_labels: bool = False,
     max_rejected: float = 0.1,
 ) -> Reading:
     """Read an examined CSV file into a temporary table of the contract's columns, in file order.
@@ -109,6 +110,7 @@ def read(
 
     Args:
         labelled: a row without a known label is rejected; else target and as_of may be absent, and are then missing.
+        late_labels: with `labelled`, a blank label is no fault but a missing value, for it may come later.
         max_rejected: the largest share of rejected rows.
 
     Raises:
@@ -124,9 +126,8 @@ def read(
     for leftover in (table, "reject_errors", "reject_scans"):
         connection.execute(f"DROP TABLE IF EXISTS {leftover}")
     try:
-        connection.execute(
-            cells.load_statement(found.path, len(found.header), places, columns, table, labelled=labelled)
-        )
+        width, options = len(found.header), {"labelled": labelled, "late_labels": late_labels}
+        connection.execute(cells.load_statement(found.path, width, places, columns, table, **options))
     except duckdb.InvalidInputException:
         found.check_unchanged()
         line = content.first_odd_line(found)

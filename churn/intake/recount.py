@@ -1,7 +1,7 @@
 """Recount what is ingested from the files and the parts themselves, and compare it with the record."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from churn import dataset
@@ -50,7 +50,7 @@ def verify(product: Product) -> str:
         f"{len(record.ingested):,} drops, {total['rows']:,} rows = {total['accepted']:,} accepted + "
         f"{total['duplicate']:,} duplicate + {total['rejected']:,} rejected, recounted from {read:,} files"
         f"{f' ({gone:,} are no longer there)' if gone else ''}; {record.rows:,} rows stored and in {exports.FINAL}"
-        f"{aside}"
+        f"{f', {record.waiting:,} of them without a label yet' if record.waiting else ''}{aside}"
     )
 
 
@@ -85,10 +85,13 @@ def _part(connection: "duckdb.DuckDBPyConnection", product: Product, record: Rec
     """What is wrong with a drop's part."""
     import duckdb
 
-    part = _path(product, drop)
-    rows, strange = _row(connection, f"SELECT count(*), count_if(drop_number <> {drop.number}) FROM {part}")
+    part = _parts(product, record, [drop])
+    counts = f"count(*), count_if({_waits(product)}), count_if(drop_number <> {drop.number})"
+    rows, unlabelled, strange = _row(connection, f"SELECT {counts} FROM {part}")
     if rows != drop.accepted:
         yield f"its part holds {rows:,} rows, not the {drop.accepted:,} accepted"
+    if unlabelled != drop.unlabelled:
+        yield f"{unlabelled:,} rows of its part have no label, not {drop.unlabelled:,}"
     if strange:
         yield f"{strange:,} rows of its part are of another drop"
     for name, expression in cells.hashes(product.columns).items():
@@ -103,7 +106,8 @@ def _file(
 ) -> Iterator[str]:
     """What of a drop's file is not accepted, duplicate or rejected exactly once."""
     try:
-        result = reading.read(connection, found, product.columns, TABLE, max_rejected=1)
+        options = {"max_rejected": 1, "late_labels": drop.late_labels}
+        result = reading.read(connection, found, product.columns, TABLE, **options)
     except ChangingError:
         return
     except DropError as error:
@@ -116,22 +120,14 @@ def _file(
         )
     if drop.accepted + drop.duplicate != result.accepted:
         yield f"{drop.accepted:,} accepted and {drop.duplicate:,} duplicate are not {result.accepted:,} rows"
-    whole = _row_hash(product, record)
-    own = f"SELECT {whole} AS row_hash FROM {_path(product, drop)}" if drop.part else "SELECT 0 AS row_hash WHERE false"
-    (elsewhere,) = _row(
-        connection,
-        f"CREATE OR REPLACE TEMP TABLE elsewhere AS SELECT row_hash FROM {TABLE} WHERE row_hash NOT IN ({own})",
-    )
-    if elsewhere:
-        earlier = [parts.folder(product) / d.part for d in record.ingested if d.part and d.number < drop.number]
-        stored = f"SELECT {whole} FROM {cells.parquet(earlier)}" if earlier else "SELECT 0 WHERE false"
-        (lost,) = _row(connection, f"SELECT count(*) FROM elsewhere WHERE row_hash NOT IN ({stored})")
-        if lost:
-            yield f"{lost:,} of its rows are not stored"
+    own = _hashes(product, record, _parts(product, record, [drop]))
+    lost = _lost(connection, product, record, drop)
+    if lost:
+        yield f"{lost:,} of its rows are not stored"
     twice, foreign = _row(
         connection,
         "SELECT count(*) - count(DISTINCT row_hash), "
-        f"count_if(row_hash NOT IN (SELECT row_hash FROM {TABLE})) FROM ({own})",
+        f"count_if(row_hash NOT IN (SELECT row_hash FROM {TABLE})) FROM {own}",
     )
     if twice:
         yield f"{twice:,} rows stand twice in its part"
@@ -139,22 +135,71 @@ def _file(
         yield f"{foreign:,} rows of its part are not in the file"
 
 
-def _row_hash(product: Product, record: Record) -> str:
-    """SQL for a stored row's hash as the DuckDB at hand makes it; `_part` says whether the stored ones are right."""
+def _lost(connection: "duckdb.DuckDBPyConnection", product: Product, record: Record, drop: Drop) -> int:
+    """How many rows of a drop's file, read into TABLE, stand neither in its part nor in an earlier one.
+
+    A row without a label is not lost where a row of its key with the label is stored.
+    """
+    own = _hashes(product, record, _parts(product, record, [drop]))
+    names = [*cells.hashes(product.columns), f"{_waits(product)} AS waits"]
+    (elsewhere,) = _row(
+        connection,
+        f"CREATE OR REPLACE TEMP TABLE elsewhere AS SELECT {', '.join(names)} FROM {TABLE} "
+        f"WHERE row_hash NOT IN (SELECT row_hash FROM {own})",
+    )
+    if not elsewhere:
+        return 0
+    stored = _hashes(product, record, _parts(product, record, record.up_to(drop.number).ingested))
+    known = f"waits AND key_hash IN (SELECT key_hash FROM {stored} WHERE NOT waits)" if drop.late_labels else "false"
+    (lost,) = _row(
+        connection,
+        f"SELECT count(*) FROM elsewhere WHERE row_hash NOT IN (SELECT row_hash FROM {stored}) AND NOT ({known})",
+    )
+    return lost
+
+
+def _parts(product: Product, record: Record, drops: Iterable[Drop]) -> str:
+    """SQL for every row in the parts of some drops, superseded ones too."""
+    paths = [parts.folder(product) / drop.part for drop in drops if drop.part]
+    return cells.parquet(paths) if paths else dataset.rows(product, record.up_to(0))
+
+
+def _hashes(product: Product, record: Record, source: str) -> str:
+    """SQL for the hashes of stored rows as the DuckDB at hand makes them, and whether each row waits for its label.
+
+    `_part` says whether the stored hashes are right.
+    """
     import duckdb
 
-    return "row_hash" if record.duckdb == duckdb.__version__ else cells.hashes(product.columns)["row_hash"]
+    hashes, same = cells.hashes(product.columns), record.duckdb == duckdb.__version__
+    named = [name if same else f"{expression} AS {name}" for name, expression in hashes.items()]
+    return f"(SELECT {', '.join(named)}, {_waits(product)} AS waits FROM {source})"
+
+
+def _waits(product: Product) -> str:
+    return f"{cells.quoted(product.columns.target)} IS NULL"
 
 
 def _stored(connection: "duckdb.DuckDBPyConnection", product: Product, record: Record) -> Iterator[str]:
     """What is wrong with the stored rows as a whole and with finaldata.csv."""
-    whole = _row_hash(product, record)
-    rows = dataset.rows(product, record, ordered=False)
-    live, different = _row(connection, f"SELECT count(*), count(DISTINCT {whole}) FROM {rows}")
-    if live != record.rows:
-        yield f"{live:,} rows are stored, not {record.rows:,}"
-    if live != different:
-        yield f"{live - different:,} stored rows are exact duplicates of others"
+    live = _hashes(product, record, dataset.rows(product, record, ordered=False))
+    counts = "count(*), count(DISTINCT row_hash), count(*) FILTER (waits)"
+    rows, different, waiting = _row(connection, f"SELECT {counts} FROM {live}")
+    if rows != record.rows:
+        yield f"{rows:,} rows are stored, not {record.rows:,}"
+    if rows != different:
+        yield f"{rows - different:,} stored rows are exact duplicates of others"
+    if waiting != record.waiting:
+        yield f"{waiting:,} stored rows have no label, not {record.waiting:,}"
+    if product.columns.as_of:
+        labelled = "count(DISTINCT key_hash) FILTER (NOT waits)"
+        keys, labels = _row(connection, f"SELECT count(DISTINCT key_hash), {labelled} FROM {live}")
+        every = _hashes(product, record, _parts(product, record, record.ingested))
+        (known,) = _row(connection, f"SELECT {labelled} FROM {every}")
+        if rows != keys:
+            yield f"{rows - keys:,} stored rows have the {' and '.join(product.columns.keys)} of others"
+        if labels != known:
+            yield f"{known - labels:,} labels that were known are lost"
     if record.ingested:
         if exports.behind(product, record):
             yield f"{exports.FINAL} or {exports.NAMES} is not what was written last; python ingestion.py mends that"
@@ -162,10 +207,6 @@ def _stored(connection: "duckdb.DuckDBPyConnection", product: Product, record: R
             final = exports.count(connection, product)
             if final != record.rows:
                 yield f"{exports.FINAL} has {final:,} rows, not {record.rows:,}"
-
-
-def _path(product: Product, drop: Drop) -> str:
-    return cells.parquet([parts.folder(product) / (drop.part or "")])
 
 
 def _row(connection: "duckdb.DuckDBPyConnection", query: str) -> tuple[int, ...]:

@@ -1,69 +1,43 @@
-"""What a report says of the decision, the data and the version itself: why this model, and from what."""
+"""What a report says of the data behind a version, and what one needs to make it again."""
 
 from collections.abc import Sequence
 from typing import Any
 
+from churn import promotion, selection
 from churn.errors import shown
+from churn.estimators import Design
 from churn.report.blocks import Bars, Block, Table, Text
+from churn.report.decision import when
+from churn.report.facts import Facts
 from churn.words import fit, percent
 
-TOP_COLUMNS, TOP_DROPS, TOP_DECISIONS, TOP_REASONS = 12, 12, 5, 5
+TOP_COLUMNS, TOP_DROPS, TOP_REASONS = 12, 12, 5
 LONGEST_REASON = 600
-ACTIONS = {"deployed": "deployed", "kept": "production kept", "none": "nothing deployed"}
 
 
-def decision(
-    manifest: dict[str, Any], release: dict[str, Any] | None, decisions: Sequence[dict[str, Any]]
-) -> list[Block]:
-    """What was decided last, why this version is in production or not, and the decisions before.
-
-    Args:
-        release: the version's entry in the history of production; None when it is not there.
-    """
-    blocks: list[Block] = []
-    verdict = manifest["verdict"]
-    if release:
-        blocks.append(Text(f"In production since {when(release['from'])} UTC: {fit(release['why'], LONGEST_REASON)}."))
-    if verdict and not (release and verdict["reason"] in release["why"]):
-        rival = manifest.get("rival") or "the constant guess"
-        blocks.append(Text(f"When it was compared with {rival}: {fit(verdict['reason'], LONGEST_REASON)}."))
-    if not decisions:
-        return [*blocks, Text("No decision was recorded: the steps were run by hand.", "note")]
-    rows = [_decided(decision) for decision in reversed(decisions[-TOP_DECISIONS:])]
-    head = ("time (UTC)", "drop", "decision", "reason")
-    return [*blocks, Table(head, rows, (1.5, 0.6, 1.5, 6.4), frozenset({1}), title="The last decisions")]
-
-
-def _decided(decision: dict[str, Any]) -> tuple[str, ...]:
-    what = ACTIONS.get(decision["action"], decision["action"])
-    return when(decision["at"]), str(decision["drops"]), what, fit(decision["reason"], LONGEST_REASON)
-
-
-def when(moment: str) -> str:
-    """A time of our records, to the minute."""
-    return moment[:16].replace("T", " ")
-
-
-def data(
-    manifest: dict[str, Any], drops: Sequence[Any], period: str, stored_rows: int, missing: dict[str, float]
-) -> list[Block]:
-    """What was read, what became of it, what the version was trained on, and what is missing in it.
-
-    Args:
-        missing: percent by column.
-    """
-    trained = manifest["data"]
-    words = f"Trained on {trained['train_rows']:,} rows, of which {percent(trained['positive_rate'])} left"
-    reasons = (("held_out_clients", "of held-out clients"), ("in_test_files", "that also stand in the test files"))
-    left_out = [f"{trained[key]:,} rows {what}" for key, what in reasons if trained[key]]
-    words += f"; left out: {', '.join(left_out)}" if left_out else ""
-    later = sum(drop.status == "ingested" and drop.number > trained["drops"] for drop in drops)
-    blocks: list[Block] = [Text(f"{stored_rows:,} rows are stored{period}. {words}.")]
+def data(facts: Facts) -> list[Block]:
+    """What was read, what became of it, what the version was trained on, and what is missing in it."""
+    trained, drops = facts.manifest["data"], facts.drops
+    blocks: list[Block] = [Text(f"{facts.stored_rows:,} rows are stored{facts.period}. {_trained(facts)}")]
+    if facts.waiting_rows:
+        blocks.append(Text(f"{facts.waiting_rows:,} rows wait for their label. They are scored, and not trained on."))
     if drops:
         blocks.append(_drops(drops))
+    later = sum(drop.status == "ingested" and drop.number > trained["drops"] for drop in drops)
     if later:
-        blocks.append(Text(f"{later} of the files came after this version was trained.", "note"))
-    return blocks + _set_aside(drops) + _missing(missing)
+        came = "1 of the files came" if later == 1 else f"{later} of the files came"
+        blocks.append(Text(f"{came} after this version was trained.", "note"))
+    return blocks + _set_aside(drops) + _missing(facts.missing)
+
+
+def _trained(facts: Facts) -> str:
+    """On which rows the version was trained."""
+    trained, recipe = facts.manifest["data"], facts.manifest["recipe"]
+    of = "" if recipe == "all" else f" ({promotion.RECIPES[recipe]})"
+    words = f"Trained on {trained['train_rows']:,} rows{of}, of which {percent(trained['positive_rate'])} left"
+    reasons = (("without_label", "that wait for their label"), ("in_test_files", "that also stand in the test files"))
+    left_out = [f"{trained[key]:,} rows {what}" for key, what in reasons if trained[key]]
+    return words + (f"; left out: {', '.join(left_out)}." if left_out else ".")
 
 
 def _drops(drops: Sequence[Any]) -> Table:
@@ -110,12 +84,14 @@ def _missing(missing: dict[str, float]) -> list[Block]:
 
 def small_print(manifest: dict[str, Any]) -> list[Block]:
     """What one needs to make this version again."""
+    design = selection.describe(Design(**manifest["selection"]["design"]))
     facts = {
         "version": manifest["version"],
-        "model": f"{manifest['model']}, seed {manifest['seed']}, threshold {manifest['threshold']:.4f}",
+        "model": f"{design}, seed {manifest['seed']}, threshold {manifest['threshold']:.4f}",
+        "recipe": promotion.RECIPES[manifest["recipe"]],
         "trained": f"{when(manifest['trained_at'])} UTC, in {manifest['training_seconds']:.1f} s",
         "data": f"hash {manifest['data']['hash']}",
-        "configuration": f"hash {manifest['recipe']}",
+        "configuration": f"hash {manifest['configuration']}",
         "packages": ", ".join(f"{name} {version}" for name, version in manifest["packages"].items()),
     }
-    return [Text(f"{name}: {fit(value, LONGEST_REASON)}", "note") for name, value in facts.items()]
+    return [Text("\n".join(f"{name}: {fit(value, LONGEST_REASON)}" for name, value in facts.items()), "note")]

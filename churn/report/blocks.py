@@ -8,7 +8,7 @@ from churn.report.charts import Picture
 
 @dataclass(frozen=True)
 class Text:
-    """A paragraph; its role is lead, plain, note or alert."""
+    """A paragraph; its role is heading, lead, plain, note or alert."""
 
     text: str
     role: str = "plain"
@@ -25,7 +25,10 @@ class Tiles:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of words and numbers; `numbers` are the columns set to the right, `widths` relative."""
+    """Rows of words and numbers, a cell of one line or more; `numbers` are the columns set to the right.
+
+    Widths are relative.
+    """
 
     head: tuple[str, ...]
     rows: Sequence[tuple[str, ...]]

@@ -1,23 +1,18 @@
 """Lay a report out as a PDF: A4, page numbers, the same content as the page in HTML.
 
-The font is DejaVu, which comes with matplotlib. What it lacks is shown in the reader's own Chinese font where that has
-it, else as a box: a name in a rare script must not stop a report. The same document gives the same bytes.
+The same document gives the same bytes.
 """
 
 import io
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
-from xml.sax.saxutils import escape
 
 from reportlab.graphics.shapes import Drawing, Rect
-from reportlab.lib.colors import HexColor, white
-from reportlab.lib.enums import TA_RIGHT
+from reportlab.lib.colors import white
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
-from reportlab.pdfbase import pdfmetrics
-from reportlab.pdfbase.cidfonts import UnicodeCIDFont
-from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import (
     CondPageBreak,
@@ -31,53 +26,27 @@ from reportlab.platypus import (
     TableStyle,
 )
 
-from churn.report import charts
-from churn.report.blocks import Bars, Block, Document, Pictures, Section, Text, Tiles
+from churn.report import typography
+from churn.report.blocks import Bars, Document, Pictures, Section, Text, Tiles
 from churn.report.blocks import Table as Rows
 from churn.report.charts import Picture
+from churn.report.typography import BLUE, FONT, LINE, MUTED, PALE, paragraph
 
 MARGIN = 20 * mm
 WIDTH = A4[0] - 2 * MARGIN
 GAP = 8 * mm  # between two columns
 PADDING = 6  # reportlab's own, around the text of a page
-FONT, BOLD, CHINESE = "DejaVu", "DejaVu-Bold", "STSong-Light"
-BOX = "\u25a1"
-SMALL_ROWS, SMALL_CELL = 15, 80  # a table of so few rows of so few characters is not split over two pages
-
-INK, MUTED, LINE, PALE = (HexColor(colour) for colour in (charts.INK, charts.MUTED, charts.LINE, charts.PALE))
-BLUE, ORANGE = HexColor(charts.BLUE), HexColor(charts.ORANGE)
-
-BODY = ParagraphStyle("body", fontName=FONT, fontSize=9, leading=13.5, textColor=INK, spaceAfter=5)
-NOTE = ParagraphStyle("note", BODY, fontSize=7.5, leading=11, textColor=MUTED)
-LEAD = ParagraphStyle("lead", BODY, fontName=BOLD, fontSize=13, leading=19, spaceAfter=8)
-ALERT = ParagraphStyle(
-    "alert",
-    BODY,
-    backColor=HexColor("#fdf1e7"),
-    borderPadding=7,
-    leftIndent=7,
-    rightIndent=7,
-    spaceBefore=8,
-    spaceAfter=14,
-)
-TITLE = ParagraphStyle("title", BODY, fontName=BOLD, fontSize=20, leading=26, spaceAfter=2)
-SUBTITLE = ParagraphStyle("subtitle", BODY, fontSize=10, leading=15, textColor=MUTED, spaceAfter=12)
-HEADING = ParagraphStyle("heading", BODY, fontName=BOLD, fontSize=12.5, leading=17, spaceBefore=16, spaceAfter=6)
-SMALL_HEADING = ParagraphStyle("small heading", BODY, fontName=BOLD, spaceBefore=6, spaceAfter=3)
-CELL = ParagraphStyle("cell", BODY, fontSize=7.5, leading=10.5, spaceAfter=0)
-NUMBER = ParagraphStyle("number", CELL, alignment=TA_RIGHT)
-HEAD = ParagraphStyle("head", CELL, textColor=MUTED)
-NUMBER_HEAD = ParagraphStyle("number head", HEAD, alignment=TA_RIGHT)
-FIGURE = ParagraphStyle("figure", BODY, fontName=BOLD, fontSize=17, leading=22, textColor=BLUE, spaceAfter=1)
-STYLES = {"plain": BODY, "note": NOTE, "lead": LEAD, "alert": ALERT}
+HALF_PAGE = A4[1] / 2
+SMALL = 95 * mm  # a table that is no higher is not split over two pages
+FIRST_ROWS = 4  # of a table that is split, its head included, that stay on the page of its title
 
 
 def pdf(document: Document) -> bytes:
     """The document as the bytes of a PDF."""
-    _register_fonts()
+    typography.register_fonts()
     story: list[Flowable] = [
-        _paragraph(document.title, TITLE),
-        _paragraph(f"{document.subtitle}, {document.badge}", SUBTITLE),
+        paragraph(document.title, typography.TITLE),
+        paragraph(f"{document.subtitle}, {document.badge}", typography.SUBTITLE),
     ]
     for section in document.sections:
         story += _section(section)
@@ -97,70 +66,66 @@ def pdf(document: Document) -> bytes:
     return target.getvalue()
 
 
-def _register_fonts() -> None:
-    from matplotlib import get_data_path
+@dataclass(frozen=True)
+class Drawn:
+    """A block on paper: the height from its top that stays on one page, and whether it leads to the block after it."""
 
-    if FONT not in pdfmetrics.getRegisteredFontNames():
-        for name, file in ((FONT, "DejaVuSans"), (BOLD, "DejaVuSans-Bold")):
-            pdfmetrics.registerFont(TTFont(name, f"{get_data_path()}/fonts/ttf/{file}.ttf"))
-        pdfmetrics.registerFont(UnicodeCIDFont(CHINESE))
-        pdfmetrics.registerFontFamily(FONT, normal=FONT, bold=BOLD, italic=FONT, boldItalic=BOLD)
-
-
-def _paragraph(text: str, style: ParagraphStyle) -> Paragraph:
-    return Paragraph(_markup(text), style)
-
-
-def _markup(text: str) -> str:
-    """Escaped text, with what our font lacks in another one or as boxes."""
-    known = pdfmetrics.getFont(FONT).face.charToGlyph
-    parts = []
-    for character in text:
-        if ord(character) in known:
-            parts.append(escape(character))
-        elif "\u2e80" <= character <= "\u9fff":
-            parts.append(f'<font name="{CHINESE}">{character}</font>')
-        else:
-            parts.append(BOX)
-    return "".join(parts)
+    flowables: list[Flowable]
+    start: float  # points
+    leads: bool = False
 
 
 def _section(section: Section) -> list[Flowable]:
-    """The heading stays on one page with what follows it."""
-    blocks = [_block(block) for block in section.blocks]
-    heading = [_paragraph(section.title, HEADING)] if section.title else []
-    return [KeepTogether(heading + blocks[0]), *(flowable for block in blocks[1:] for flowable in block)]
+    """What leads to a table or a picture, as its heading does, stays on one page with the start of it."""
+    drawn = [DRAWN[type(block)](block) for block in section.blocks]
+    if section.title:
+        drawn.insert(0, _kept([paragraph(section.title, typography.HEADING)], leads=True))
+    story: list[Flowable] = []
+    for i, part in enumerate(drawn):
+        last = next((j for j in range(i, len(drawn)) if not drawn[j].leads), len(drawn) - 1)
+        bound = sum(one.start for one in drawn[i : last + 1])
+        story += [CondPageBreak(min(bound, HALF_PAGE)), *part.flowables]
+    return story
 
 
-def _block(block: Block) -> list[Flowable]:
-    return DRAWN[type(block)](block)
+def _kept(flowables: list[Flowable], *, leads: bool = False) -> Drawn:
+    """Flowables that are not to be split over two pages."""
+    height = _height(flowables)
+    return Drawn([KeepTogether(flowables)] if len(flowables) > 1 else flowables, height, leads)
 
 
-def _text(block: Text) -> list[Flowable]:
-    return [_paragraph(block.text, STYLES[block.role])]
+def _height(flowables: list[Flowable]) -> float:
+    return sum(part.getSpaceBefore() + part.wrap(WIDTH, A4[1])[1] + part.getSpaceAfter() for part in flowables)
 
 
-def _tiles(block: Tiles) -> list[Flowable]:
+def _text(block: Text) -> Drawn:
+    return _kept(
+        [paragraph(block.text, typography.STYLES[block.role])], leads=block.role in ("heading", "lead", "plain")
+    )
+
+
+def _tiles(block: Tiles) -> Drawn:
     cells = [
-        [_paragraph(figure, FIGURE), _paragraph(what, CELL), _paragraph(beside, HEAD)]
+        [paragraph(figure, typography.FIGURE), paragraph(what, typography.CELL), paragraph(beside, typography.HEAD)]
         for figure, what, beside in block.items
     ]
     table = Table([cells], colWidths=[WIDTH / len(cells)] * len(cells), hAlign="LEFT")
     style = [("VALIGN", (0, 0), (-1, -1), "TOP"), ("BACKGROUND", (0, 0), (-1, -1), PALE)]
     style += [("LINEAFTER", (0, 0), (-2, -1), 5, white), *_padding(9)]
     table.setStyle(TableStyle(style))
-    return [table, Spacer(0, 8)]
+    return _kept([table, Spacer(0, 8)])
 
 
 def _padding(points: float) -> list[tuple[Any, ...]]:
     return [(f"{side}PADDING", (0, 0), (-1, -1), points) for side in ("LEFT", "RIGHT", "TOP", "BOTTOM")]
 
 
-def _rows(block: Rows) -> list[Flowable]:
+def _rows(block: Rows) -> Drawn:
     def cells(row: tuple[str, ...], text: ParagraphStyle, number: ParagraphStyle) -> list[Paragraph]:
-        return [_paragraph(cell, number if i in block.numbers else text) for i, cell in enumerate(row)]
+        return [paragraph(cell, number if i in block.numbers else text) for i, cell in enumerate(row)]
 
-    data = [cells(block.head, HEAD, NUMBER_HEAD), *(cells(row, CELL, NUMBER) for row in block.rows)]
+    head = cells(block.head, typography.HEAD, typography.NUMBER_HEAD)
+    data = [head, *(cells(row, typography.CELL, typography.NUMBER) for row in block.rows)]
     widths = [WIDTH * share / sum(block.widths) for share in block.widths]
     table = Table(data, colWidths=widths, repeatRows=1, hAlign="LEFT")
     style = [("VALIGN", (0, 0), (-1, -1), "TOP"), ("LINEBELOW", (0, 0), (-1, 0), 0.8, MUTED)]
@@ -168,46 +133,44 @@ def _rows(block: Rows) -> list[Flowable]:
     if block.total:
         style += [("BACKGROUND", (0, -1), (-1, -1), PALE)]
     table.setStyle(TableStyle(style))
-    flowables = [*_titled(block.title), table, Spacer(0, 8)]
-    small = len(data) <= SMALL_ROWS and all(len(cell) <= SMALL_CELL for row in block.rows for cell in row)
-    return [KeepTogether(flowables)] if small else flowables
+    title = [paragraph(block.title, typography.SMALL_HEADING)] if block.title else []
+    flowables = [*title, table, Spacer(0, 8)]
+    if _height(flowables) <= SMALL:
+        return _kept(flowables)
+    return Drawn(flowables, _height(title) + sum(table._rowHeights[:FIRST_ROWS]))
 
 
-def _titled(title: str) -> list[Flowable]:
-    # Not kept with all that follows: a long table would leave the rest of the page empty.
-    return [CondPageBreak(30 * mm), _paragraph(title, SMALL_HEADING)] if title else []
-
-
-def _bars(block: Bars) -> list[Flowable]:
+def _bars(block: Bars) -> Drawn:
     room = WIDTH * 0.42
     data = []
     for label, share, shown in block.rows:
         bar = Drawing(room, 9)
         bar.add(Rect(0, 1, max(room * share, 0.6), 7, fillColor=BLUE, strokeColor=None))
-        data.append([_paragraph(label, CELL), bar, _paragraph(shown, NUMBER)])
+        data.append([paragraph(label, typography.CELL), bar, paragraph(shown, typography.NUMBER)])
     table = Table(data, colWidths=[WIDTH * 0.42, room + 12, WIDTH * 0.16 - 12], hAlign="LEFT")
     table.setStyle(TableStyle([("VALIGN", (0, 0), (-1, -1), "MIDDLE"), *_padding(2.2)]))
-    return [*_titled(block.title), table, Spacer(0, 6)]
+    title = [paragraph(block.title, typography.SMALL_HEADING)] if block.title else []
+    return _kept([*title, table, Spacer(0, 6)])
 
 
-def _pictures(block: Pictures) -> list[Flowable]:
+def _pictures(block: Pictures) -> Drawn:
     """A wide picture alone; the others two in a row, and beside the last odd one what is said of it."""
-    found: list[Flowable] = []
+    pieces: list[list[Flowable]] = []
     row: list[list[Flowable]] = []
     for title, picture, caption in block.items:
-        heading = [_paragraph(title, SMALL_HEADING)] if title else []
-        parts = [*heading, _image(picture), _paragraph(caption, NOTE)]
+        heading = [paragraph(title, typography.SMALL_HEADING)] if title else []
+        parts = [*heading, _image(picture), paragraph(caption, typography.NOTE)]
         if picture.wide:
-            found.append(KeepTogether(parts))
+            pieces.append(parts)
             continue
         row.append(parts)
         if len(row) == 2:
-            found.append(_columns(row))
+            pieces.append([_columns(row)])
             row = []
     if row:
         *picture_alone, caption_alone = row[0]
-        found.append(_columns([picture_alone, [Spacer(0, 30), caption_alone]]))
-    return found
+        pieces.append([_columns([picture_alone, [Spacer(0, 30), caption_alone]])])
+    return Drawn([KeepTogether(piece) for piece in pieces], _height(pieces[0]))
 
 
 def _image(picture: Picture) -> Image:
@@ -224,7 +187,7 @@ def _columns(cells: list[list[Flowable]]) -> Table:
     return table
 
 
-DRAWN: dict[type, Callable[[Any], list[Flowable]]] = {
+DRAWN: dict[type, Callable[[Any], Drawn]] = {
     Text: _text,
     Tiles: _tiles,
     Rows: _rows,
