@@ -74,7 +74,8 @@ def rolled_back(comparison: Comparison, *, before: str, min_class_rows: int) -> 
 
 def _earned(trial: Trial, confidence: float, recipes: int, min_rows: int, min_class_rows: int) -> tuple[bool, str]:
     against = next(_objections(trial, confidence, recipes, min_rows, min_class_rows), None)
-    return against is None, against or "better"
+    by_rank = "" if trial.comparison.average_precision.z > 1.96 else f", by ROC AUC ({_pair(trial.comparison.roc_auc)})"
+    return against is None, against or f"better{by_rank}"
 
 
 def _objections(trial: Trial, confidence: float, recipes: int, min_rows: int, min_class_rows: int) -> Iterator[str]:

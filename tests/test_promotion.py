@@ -62,7 +62,7 @@ def test_average_precision_is_tested_one_sided_at_the_confidence(ap, yes):
 def test_the_roc_auc_alone_may_show_it_at_one_percent(auc, yes):
     found = decided(0.5, auc=auc)
     assert found.yes is yes
-    assert found.reason.endswith(": better" if yes else ": not better beyond chance")
+    assert (": better, by ROC AUC (" if yes else ": not better beyond chance") in found.reason
 
 
 def test_who_asks_for_more_confidence_than_that_gets_it_from_the_roc_auc_too():
