@@ -95,38 +95,39 @@ class Judgement:
 
 
 def judge(
-    reference: Reference, earlier: Sequence[Judgement], now: Seen, *, auc_z: float, label_points: float
+    reference: Reference,
+    earlier: Sequence[Judgement],
+    now: Seen,
+    *,
+    auc_z: float,
+    label_points: float,
+    latest: Judgement | None = None,
 ) -> Judgement:
     """The verdict on the champion after drop `now`.
 
     Args:
         earlier: the judgements on the same champion, oldest first.
+        latest: where there is none yet, the newest judgement on the champion before it.
     """
     judged = _with_labels(earlier)
-    alone = _auc_z(reference, judged, now, 1)
-    alarm = alone is not None and alone > auc_z
+    alarm = (_auc_z(reference, judged, now, 1) or 0.0) > auc_z
     # A drop that alarmed by itself, and is not borne out by this one, says nothing about the drops after it.
     doubtful = suspects([*judged, Judgement(now, OK, alarm=alarm)]) - {now.drop}
     judged = [j for j in judged if j.drop not in doubtful]
     window, z = _lowest(reference, judged, now)
     moved = _label_moved(reference, now, label_points)
-    before = earlier[-1] if earlier else None
+    before = earlier[-1] if earlier else latest
     labelled = next((j for j in reversed(earlier) if j.seen.labelled), None)
-    reasons, warnings, onsets = [], [], []
-    if z is not None and z > auc_z:
-        spell = [*(j.drop for j in judged), now.drop][-window:]
-        reasons.append(_auc_words(reference, judged, now, window, z))
-        onsets.append(spell[0])
+    fell = z is not None and z > auc_z
+    reasons = [_auc_words(reference, judged, now, window, z)] if fell else []
+    onsets = [[*(j.drop for j in judged), now.drop][-window]] if fell else []
     shown = [(words, before if before and c in before.seen.shifted else None) for c, words in now.shifted.items()]
     if moved is not None:
         words = f"{_rate(now):.1%} left, {reference.label_rate:.1%} when it was trained"
         shown.append((words, labelled if labelled and (labelled.label_moved or 0) * moved > 0 else None))
-    for words, first in shown:
-        if first:
-            reasons.append(f"{words}, in two successive drops")
-            onsets.append(first.drop)
-        else:
-            warnings.append(f"{words}; a warning, until the next drop shows it too")
+    reasons += [f"{words}, in two successive drops" for words, first in shown if first]
+    onsets += [first.drop for _, first in shown if first]
+    warnings = [f"{words}; a warning, until the next drop shows it too" for words, first in shown if not first]
     verdict = DRIFTED if reasons else WARNING if warnings else OK
     known = [j.onset for j in earlier if j.onset is not None and j.drop not in doubtful]
     return Judgement(

@@ -135,7 +135,7 @@ def _open(path: str, mode: str) -> "io.TextIOWrapper":  # noqa: F821  not worth 
 
 def _first_line(config: str) -> str:
     """The note's format and the config it is about: a note copied along with its folder is about another one."""
-    return f"churn idle note 3 of {config!a}\n"
+    return f"churn idle note 4 of {config!a}\n"
 
 
 def _note(config: str) -> str:

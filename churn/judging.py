@@ -55,12 +55,12 @@ def judge(product: Product, folder: Path, at: str) -> list[dict[str, Any]]:
     for numbers in units(frame, product, known):
         rows = frame[frame["drop_number"].isin(numbers)].reset_index(drop=True)
         line = {"at": at, "champion": release.version, "drops": numbers}
-        line |= _judged(product, release, reference, mine, _unit(product, release, rows, numbers[-1]))
+        line |= _judged(product, release, reference, known, _unit(product, release, rows, numbers[-1]))
         decisions.write_judgement(product, line)
         level = logging.INFO if line["verdict"] == drift.OK else logging.WARNING
         words = "; ".join([line["said"], *line["estimated"]])
         logger.log(level, "%s: drop %s: %s: %s", product.name, numbers[-1], line["verdict"], words)
-        mine.append(line)
+        known.append(line)
         new.append(line)
     return new
 
@@ -113,10 +113,12 @@ def _unit(product: Product, release: Release, rows: pd.DataFrame, drop: int) -> 
 
 
 def _judged(
-    product: Product, release: Release, reference: dict[str, Any], mine: Sequence[dict[str, Any]], unit: Unit
+    product: Product, release: Release, reference: dict[str, Any], known: Sequence[dict[str, Any]], unit: Unit
 ) -> dict[str, Any]:
-    """What a unit of drops shows of a release, as a judgement's line has it."""
+    """What a unit of drops shows of a release, as a judgement's line has it; `known` are those so far, on any."""
     settings = product.settings
+    mine = [line for line in known if line["champion"] == release.version]
+    before = [line for line in known if line["seen"]["drop"] < unit.drop]
     shifts = [s for s in profile.shifts(reference, unit.rows, unit.risk) if s.psi > settings.drift.psi]
     limit = drift.SHIFT_P / len(release.columns.features)
     moves = _moves([s for s in shifts if s.p_value < limit], product, release, reference, unit)
@@ -136,6 +138,7 @@ def _judged(
         ),
         auc_z=settings.drift.auc_z,
         label_points=settings.drift.label_points,
+        latest=Judgement.from_dict(before[-1]) if before else None,
     )
     deployed_f1 = release.manifest["scores"]["f1"]
     estimated = _estimated(release, mine, unit, settings.seed)

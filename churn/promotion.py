@@ -86,6 +86,8 @@ def _objections(trial: Trial, confidence: float, recipes: int, min_rows: int, mi
     if not _better(c, confidence, recipes):
         able = c.average_precision.difference + 1.96 * c.average_precision.error > 0
         yield "too few rows to tell" if c.rows < min_rows and able else "not better beyond chance"
+    if c.average_precision.z < GUARD_Z:
+        yield f"better by ROC AUC, but its average precision is worse ({_pair(c.average_precision)})"
     if c.log_loss.z > -GUARD_Z:
         yield f"better in rank, but its log loss is worse ({c.log_loss.z:.1f} standard errors)"
     if c.guard.z < GUARD_Z:

@@ -162,6 +162,7 @@ class Stream:
             seen,
             auc_z=policy.auc_z,
             label_points=policy.label_points,
+            latest=state.judgements[-1] if state.judgements else None,
         )
         state.judgements.append(judgement)
         return judgement, shifts

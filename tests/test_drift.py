@@ -441,3 +441,10 @@ def test_of_several_new_judgements_the_worst_is_shown_and_of_equals_the_newest()
 def test_a_verdict_can_be_written_down():
     found = drift.Verdict(True, "because", {"rows": 3})
     assert json.loads(json.dumps(found.as_dict())) == {"yes": True, "reason": "because", "numbers": {"rows": 3}}
+
+
+def test_a_shift_that_came_just_before_a_promotion_needs_no_third_drop():
+    before = judged(seen(1), seen(2, shifted=["x"]))[-1]
+    found = drift.judge(REFERENCE, [], seen(3, shifted=["x"]), **RULES, latest=before)
+    assert (found.verdict, found.onset) == (drift.DRIFTED, 2)
+    assert drift.judge(REFERENCE, [], seen(3, shifted=["x"]), **RULES).verdict == drift.WARNING

@@ -356,3 +356,8 @@ def test_the_benchmark_has_the_same_lines_from_seeds_that_nothing_was_tuned_on()
     assert lines == list(simulation.lines([simulation.FIRST_SEED]))
     assert {len(line) for line in lines} == {5}
     assert len(lines) == len(simulation.SETTINGS)
+
+
+def test_a_better_roc_auc_does_not_make_up_for_a_worse_average_precision():
+    found = decided(-2, auc=4)
+    assert not found.yes and "its average precision is worse" in found.reason

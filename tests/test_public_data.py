@@ -85,7 +85,7 @@ def products(tmp_path, shared_data):
     text = (HOME / "README.md").read_text()
     blocks = json.loads("{" + re.search(r"<!-- products -->\n```json\n(.*?)```", text, re.DOTALL)[1] + "}")
     for block in blocks.values():
-        block |= {"package_check_days": 0, "settle_seconds": 0.0, "tuning_seconds": 0}
+        block |= {"package_check_days": 0, "settle_seconds": 0.0, "tuning_seconds": 0, "threads": 1}
     (tmp_path / "config.json").write_text(json.dumps({**FOLDERS, "products": blocks}))
     loaded = config.load(tmp_path / "config.json")
     (tmp_path / "testdata").mkdir()
