@@ -187,6 +187,9 @@ if __name__ == "__main__":
         stage.main(
             report,
             stage.view(
+                "--contacts", keep_contacts, metavar="CONTACTS", help="keep the calls that a CSV lists in the history"
+            ),
+            stage.view(
                 "--effect", show_effect, metavar="CONTACTS", help="what calling did, given a CSV of the calls made"
             ),
         )

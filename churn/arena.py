@@ -36,6 +36,7 @@ class Arena:
         self.members = {numbers[-1]: numbers for numbers in judged}  # a unit is called by its last drop
         grouped = {number for numbers in self.members.values() for number in numbers}
         self.waiting = sorted(set(rows.drop.tolist()) - grouped)  # drops with too few labels to be judged yet
+        self.live = dict(zip(*(found.tolist() for found in np.unique(rows.drop, return_counts=True)), strict=True))
         self.used: set[str] = set()
 
     @property
@@ -53,13 +54,15 @@ class Arena:
 
     def scored(self, release: Release, unit: int) -> Scored:
         """A release's risks of a unit."""
-        frame = self.of(unit).frame
+        return self._scored(release, self.of(unit).frame)
+
+    def _scored(self, release: Release, frame: pd.DataFrame) -> Scored:
         return Scored(estimators.risks(release.model, frame), release.threshold, self._value(frame))
 
     def met(self, release: Release, unit: int) -> Rows:
         """A unit with a release's risks, and the groups that are guarded."""
         rows = self.of(unit)
-        return Rows(rows.left, self.scored(release, unit), self._groups(rows.frame))
+        return Rows(rows.left, self._scored(release, rows.frame), self._groups(rows.frame))
 
     def out_of_fold(self, design: Design, weights: Mapping[int, float]) -> Rows | None:
         """The rows of the drops that are named, each judged by a model of others; None where folds cannot be made."""
@@ -124,7 +127,7 @@ class Arena:
     def _name(self, design: Design, weights: Mapping[int, float], unit: int) -> str:
         def content(numbers: Sequence[int]) -> list[Any]:
             # A row that a later drop superseded is gone from its drop: the live rows count too.
-            return [[self.contents[number], int((self.rows.drop == number).sum())] for number in numbers]
+            return [[self.contents[number], self.live.get(number, 0)] for number in numbers]
 
         trained = [[content([number]), weight] for number, weight in self._by_drop(weights).items()]
         said = [self.configuration, asdict(design), trained, content(self.members[unit])]

@@ -200,7 +200,11 @@ class Calibrated(ClassifierMixin, BaseEstimator):
 
     def risk(self, X: np.ndarray) -> np.ndarray:  # noqa: N803
         """The calibrated probability, shape (rows,)."""
-        return expit(self.slope_ * self.log_odds(X) + self.intercept_)
+        return self.calibrated(self.log_odds(X))
+
+    def calibrated(self, log_odds: np.ndarray) -> np.ndarray:
+        """The probabilities that log-odds stand for, shape (rows,)."""
+        return expit(self.slope_ * log_odds + self.intercept_)
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:  # noqa: N803
         """scikit-learn's: the probability of each class, shape (rows, 2)."""
@@ -260,6 +264,11 @@ def calibration(model: Pipeline) -> tuple[float, float]:
 def log_odds(model: Pipeline, frame: pd.DataFrame) -> np.ndarray:
     """Each row's log-odds to leave before calibration, shape (rows,), for a DataFrame with the feature columns."""
     return model.named_steps["estimator"].log_odds(model.named_steps["encoder"].transform(frame))
+
+
+def calibrated(model: Pipeline, log_odds: np.ndarray) -> np.ndarray:
+    """The risks that `risks` would give the rows of these log-odds, to the bit, without encoding them again."""
+    return model.named_steps["estimator"].calibrated(log_odds)
 
 
 def risks(model: Pipeline, frame: pd.DataFrame) -> np.ndarray:

@@ -103,7 +103,8 @@ class Unit:
 
 
 def _unit(product: Product, release: Release, rows: pd.DataFrame, drop: int) -> Unit:
-    odds, risk = estimators.log_odds(release.model, rows), estimators.risks(release.model, rows)
+    odds = estimators.log_odds(release.model, rows)
+    risk = estimators.calibrated(release.model, odds)
     known = heldout.labelled(rows, product)
     waits, left = ~known, heldout.labels(rows, product)
     if min(left[known].sum(), (~left[known]).sum()) < product.settings.promotion.min_class_rows:

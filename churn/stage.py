@@ -61,7 +61,7 @@ def argument(flag: str, **options: Any) -> Argument:
 
 
 def view(flag: str, function: Verb, **options: Any) -> Argument:
-    """A flag that runs `function` on each product instead of the verb: it only reads, so without the lock."""
+    """A flag that runs `function` on each product instead of the verb: it changes no file, so without the lock."""
     return Argument(flag, "view", function, options or {"action": "store_true"})
 
 

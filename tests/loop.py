@@ -1,10 +1,12 @@
 """Drops of fabricated clients, and the loop of decisions over them: in this process, and without the reports."""
 
+import shutil
+
 import numpy as np
 
 import fullprocess
 import ingestion
-from churn import dataset
+from churn import config, dataset
 from demo import fabricate
 from tests.conftest import make_product
 
@@ -24,6 +26,12 @@ def make(folder, **settings):
     """A product whose model is named and not tuned, so that a decision costs a fraction of a second."""
     folder.mkdir(parents=True, exist_ok=True)
     return make_product(folder, **{"model": "logistic", "tuning_seconds": 0, "package_check_days": 0} | settings)
+
+
+def copied(product, folder, **settings):
+    """A copy of a product's whole installation, perhaps with another config."""
+    shutil.copytree(product.config_path.parent, folder, symlinks=True)
+    return make(folder, **settings) if settings else config.load(folder / "config.json")["corporate"]
 
 
 def put(product, *months, clients=CLIENTS, drift=None, flipped=0.0, first=0):

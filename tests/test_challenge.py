@@ -9,10 +9,10 @@ import pytest
 
 import ingestion
 import training
-from churn import challenge, comparison, config, dataset, decisions, judging, learning, releases
+from churn import challenge, comparison, dataset, decisions, judging, learning, releases
 from churn.arena import FOLDER
 from churn.comparison import Scored
-from tests.loop import changed, decide, make, put
+from tests.loop import changed, copied, decide, make, put
 
 
 @pytest.fixture(scope="module")
@@ -27,11 +27,6 @@ def first(tmp_path_factory):
 @pytest.fixture
 def deployed(first, tmp_path):
     return copied(first, tmp_path / "copy")
-
-
-def copied(product, folder, **settings):
-    shutil.copytree(product.config_path.parent, folder, symlinks=True)
-    return make(folder, **settings) if settings else config.load(folder / "config.json")["corporate"]
 
 
 def judge(product):

@@ -9,9 +9,9 @@ import pytest
 import deployment
 import ingestion
 import training
-from churn import challenge, config, dataset, decisions, estimators, releases, storage
+from churn import challenge, dataset, decisions, estimators, releases, storage
 from demo import fabricate
-from tests.loop import LATE, NOBODY, changed, decide, make, monthly, put
+from tests.loop import LATE, NOBODY, changed, copied, decide, make, monthly, put
 
 
 @pytest.fixture(scope="module")
@@ -27,11 +27,6 @@ def first(tmp_path_factory):
 def deployed(first, tmp_path):
     """A copy of it for a test of its own."""
     return copied(first, tmp_path / "copy")
-
-
-def copied(product, folder, **settings):
-    shutil.copytree(product.config_path.parent, folder, symlinks=True)
-    return make(folder, **settings) if settings else config.load(folder / "config.json")["corporate"]
 
 
 def current(product):

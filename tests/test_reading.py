@@ -396,6 +396,15 @@ def test_long_texts_are_read_and_longer_records_rejected(read_text):
     assert lines(result) == [(2, None)] and "longer" in result.rejects[0].reason
 
 
+def test_reading_leaves_the_limit_of_other_readers_as_it_was(read_text):
+    before = csv.field_size_limit(100_000)  # one for the whole process
+    try:
+        result, _ = read_text(HEADER + f'a,1,1,"{"x" * 200_000}",1\n\nb,?,1,k,1\n')  # the blank line: it is walked
+        assert (lines(result), csv.field_size_limit()) == ([(4, "x")], 100_000)
+    finally:
+        csv.field_size_limit(before)
+
+
 def test_real_files_read_whole(connection, shared_data):
     telco = Columns(
         id="customerID",

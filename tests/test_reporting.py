@@ -1,6 +1,7 @@
 """The report: where it lies, what it claims, and that no name in the data can break it."""
 
 import dataclasses
+import json
 import logging
 import os
 import re
@@ -21,8 +22,9 @@ import ingestion
 import reporting
 import scoring
 import training
-from churn import measures, releases
+from churn import archive, config, dataset, measures, releases, stage
 from churn.errors import ReleaseError
+from churn.history.store import connect
 from churn.report import content, pdf, quality, typography
 from churn.report.blocks import Bars, Document, Section, Table, Text, Tiles
 from churn.report.gathering import gather
@@ -81,6 +83,17 @@ def deployed(tmp_path_factory):
     scoring.score(product)
     reporting.report(product)
     return product
+
+
+@pytest.fixture
+def listed(deployed, tmp_path):
+    """A copy of what is deployed, for one test, and a CSV of calls: all who are on the list, and a stranger."""
+    shutil.copytree(deployed.config_path.parent, tmp_path, dirs_exist_ok=True, symlinks=True)
+    called = pd.read_csv(tmp_path / "reports" / deployed.name / reporting.LIST, dtype=str, encoding="utf-8-sig")
+    ids = [*called["corporation"], "nobody we know"]
+    path = tmp_path / "contacts.csv"
+    pd.DataFrame({"client": ids, "date": stage.utc_now()[:10], "outcome": "reached"}).to_csv(path, index=False)
+    return config.load(tmp_path / "config.json")[deployed.name], path
 
 
 def page(product):
@@ -217,6 +230,60 @@ def test_a_name_that_was_made_safe_for_spreadsheets_is_shown_as_it_is(deployed):
         assert gather(deployed).calls.rows[0]["corporation"] == "=cmd"
     finally:
         path.write_bytes(before)
+
+
+# ---- the calls that were made ----------------------------------------------------------------------------------------
+
+
+def run(product, *arguments):
+    """The exit code of the script, run as by hand, and what it printed."""
+    command = [sys.executable, str(HOME / "reporting.py"), "--config", str(product.config_path), *map(str, arguments)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd="/")
+    return done.returncode, done.stdout
+
+
+def test_calls_are_kept_once_and_the_same_file_again_adds_nothing(listed):
+    product, path = listed
+    end = "1 of clients whom nobody knows were left out"
+    assert run(product, "--contacts", path) == (0, f"corporate: 40 calls are kept, 40 of them new; {end}\n")
+    assert reporting.keep_contacts(product, str(path)) == f"40 calls are kept, 0 of them new; {end}"
+    with connect(product) as book:
+        assert {row["outcome"] for row in book.contacts()} == {"reached"}
+        assert len(book.contacts()) == 40
+
+
+def test_the_effect_of_calling_is_told_once_outcomes_are_known(listed):
+    product, path = listed
+    assert "Too few to tell whether calling helps" in run(product, "--effect", path)[1]
+    fabricate.save(fabricate.world(900, 3, 5, fabricate.Drift()), product.source / "3.csv")
+    ingestion.ingest(product)
+    archive.update(product, dataset.load_record(product), stage.utc_now())
+    told = reporting.show_effect(product, str(path))
+    assert re.search(r"of \d+ held-out and .+ of 39 listed clients left, over 1 list\.", told)
+    assert "1 of the 41 calls are of clients that were never scored (the first on line 42)" in told
+
+
+def test_calls_that_were_kept_count_without_being_listed_in_the_file_again(listed):
+    product, path = listed
+    reporting.keep_contacts(product, str(path))
+    nobody = path.with_name("none.csv")
+    nobody.write_text("client,date\n")
+    with_the_file = reporting.show_effect(product, str(path))
+    assert reporting.show_effect(product, str(nobody)).splitlines() == with_the_file.splitlines()[:-1]
+
+
+def test_who_was_called_cannot_be_told_without_an_id(listed):
+    product, path = listed
+    block = json.loads(product.config_path.read_text())
+    block["products"]["corporate"]["id"] = None
+    product.config_path.write_text(json.dumps(block))
+    for flag in ("--contacts", "--effect"):
+        code, said = run(product, flag, path)
+        assert code == 1
+        assert "corporate has no id column: who was called cannot be told from who was not" in said
+
+
+# ---- what is told ----------------------------------------------------------------------------------------------------
 
 
 def test_where_nothing_is_deployed_the_newest_version_is_reported_on_and_why_it_is_not(copied):

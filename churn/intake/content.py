@@ -161,17 +161,19 @@ def records(found: Content) -> Iterator[tuple[int, int, bool]]:
 
     Lines end with a line feed; quotes are followed as the parser does. A record that never ends is not given.
     """
-    csv.field_size_limit(LONGEST)
-    with open(found.path, encoding="utf-8-sig", newline="\n") as text:
-        reader = csv.reader(text, skipinitialspace=True)
-        line = 0
-        try:
+    before = csv.field_size_limit(LONGEST)  # of the whole process: given back, for other readers have their own
+    try:
+        with open(found.path, encoding="utf-8-sig", newline="\n") as text:
+            reader = csv.reader(text, skipinitialspace=True)
+            line = 0
             for fields in reader:
                 if line >= found.header_lines:
                     yield line + 1, reader.line_num, not fields
                 line = reader.line_num
-        except csv.Error:
-            return
+    except csv.Error:
+        return
+    finally:
+        csv.field_size_limit(before)
 
 
 def first_odd_line(found: Content) -> int | None:
