@@ -111,7 +111,7 @@ def _judged(
 ) -> dict[str, Any]:
     """The part of a decision that follows from the data: drift, challenger, promotion, action and reason."""
     import scoring
-    from churn import judging
+    from churn.monitoring import judging
 
     found: dict[str, Any] = {}
     if champion and not force:
@@ -139,7 +139,7 @@ def _meet(
     product: Product, record: Record, now: dict[str, str], lines: list[dict[str, Any]], *, changed: bool
 ) -> dict[str, Any]:
     """Let challengers meet the champion, train the one that earns it, or go back to the release before."""
-    from churn import challenge
+    from churn.contest import challenge
 
     folder = releases.current(product)
     outcome = challenge.challenge(product, folder, record, now["configuration"], changed=changed)
@@ -222,7 +222,7 @@ def refresh(product: Product, record: Record) -> dict[str, str]:
     import diagnostics
     import reporting
     import scoring
-    from churn import archive
+    from churn.history import archive
 
     state = {
         "data_hash": record.data_hash,

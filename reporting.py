@@ -13,25 +13,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from churn import (
-    archive,
-    calllist,
-    changes,
-    clients,
-    contributions,
-    dataset,
-    estimators,
-    profile,
-    reasons,
-    releases,
-    sheet,
-    stage,
-    storage,
-)
-from churn import contacts as calls
+from churn import clients, dataset, estimators, releases, sheet, stage, storage
+from churn.calls import calllist, changes, reasons
+from churn.calls import contacts as calls
 from churn.config import Product
 from churn.errors import ChurnError, HistoryError, NoRelease
+from churn.fitting import contributions
+from churn.history import archive
 from churn.history.store import History, connect
+from churn.monitoring import profile
 from churn.releases import Release
 from churn.report import calling, charts, content, pdf
 from churn.report.blocks import Document

@@ -11,11 +11,13 @@ import sys
 import numpy as np
 import pandas as pd
 
-from churn import archive, clients, comparison, drift, estimators, heldout, promotion, releases, sheet, stage, storage
-from churn.comparison import Scored
+from churn import clients, drift, estimators, heldout, releases, sheet, stage, storage
 from churn.config import Product
+from churn.contest import comparison, promotion
+from churn.contest.comparison import Scored
+from churn.contest.promotion import Trial
 from churn.errors import NoRelease
-from churn.promotion import Trial
+from churn.history import archive
 
 logger = logging.getLogger(__name__)
 

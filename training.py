@@ -17,14 +17,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from churn import contributions, dataset, decisions, estimate, heldout, learning, profile, releases, stage, storage
+from churn import dataset, decisions, heldout, releases, stage, storage
 from churn.config import Product
+from churn.contest.prequential import training_weights
 from churn.dataset import Record
 from churn.errors import DataError
 from churn.estimators import Design
-from churn.learning import Rows
-from churn.prequential import training_weights
-from churn.selection import Fitted
+from churn.fitting import contributions, learning
+from churn.fitting.learning import Rows
+from churn.fitting.selection import Fitted
+from churn.monitoring import estimate, profile
 
 logger = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from churn.errors import DataError
 from churn.releases import Release
 
 if TYPE_CHECKING:
-    from churn.selection import OutOfFold
+    from churn.fitting.selection import OutOfFold
 
 TEST_ROWS, OUT_OF_FOLD_ROWS = "test rows", "training rows, each judged out of fold"
 FILE = "outoffold.npz"

@@ -18,8 +18,11 @@ import ingestion
 import reporting
 import scoring
 import training
-from churn import calllist, changes, clients, config, contributions, estimators, profile, reasons, releases, sheet
+from churn import clients, config, estimators, releases, sheet
+from churn.calls import calllist, changes, reasons
 from churn.config import Product
+from churn.fitting import contributions
+from churn.monitoring import profile
 from demo import fabricate
 from demo.bench_ingestion import CORPORATE, PATHS
 

@@ -52,7 +52,7 @@ before, now = frame(1, 0.0), frame(2, 0.7)
 """
 OURS = """
 import scipy.stats
-from churn import profile
+from churn.monitoring import profile
 from churn.columns import Columns
 
 columns = Columns("left", "1", "0", numeric=tuple(numbers), categorical=tuple(categories))

@@ -6,7 +6,7 @@ Without any data: python demo/crossvalidate.py --fabricated
 `auto` chooses its design anew within each training part, fits it and takes its threshold there. The others are
 scikit-learn's LogisticRegression on standardised numbers and indicators, and LightGBM and HistGradientBoosting as
 they come; their threshold is the best one of the other parts' risks. All figures are means over the parts of all
-repeats, errors those of paired differences (Nadeau and Bengio, see churn/selection.py). No model is kept.
+repeats, errors those of paired differences (Nadeau and Bengio, see churn/fitting/selection.py). No model is kept.
 """
 
 import sys
@@ -25,10 +25,11 @@ import numpy as np
 import pandas as pd
 from prettytable import PrettyTable
 
-from churn import dataset, estimators, heldout, measures, selection, splits, stage
+from churn import dataset, estimators, heldout, measures, splits, stage
 from churn.columns import Columns
 from churn.config import Product
 from churn.errors import DataError
+from churn.fitting import selection
 from demo import fabricate
 
 FOLDS = 5

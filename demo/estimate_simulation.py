@@ -26,9 +26,11 @@ import numpy as np
 import pandas as pd
 from prettytable import PrettyTable
 
-from churn import estimate, estimators, measures, outcomes, selection, splits
+from churn import estimators, measures, splits
 from churn.columns import Columns
-from churn.outcomes import Finding, Outcome
+from churn.fitting import selection
+from churn.monitoring import estimate, outcomes
+from churn.monitoring.outcomes import Finding, Outcome
 from demo import fabricate, streams
 
 ROWS, DROP_ROWS = 20_000, 5_000

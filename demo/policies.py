@@ -6,13 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from churn import comparison, dataset, decisions, estimators, heldout, learning, prequential, releases
-from churn.comparison import Influence, Scored
+from churn import dataset, decisions, estimators, heldout, releases
 from churn.config import Product
+from churn.contest import comparison, prequential
+from churn.contest.comparison import Influence, Scored
 from churn.errors import DataError
 from churn.estimators import Design
+from churn.fitting import learning
+from churn.fitting.selection import Fitted
 from churn.releases import Release
-from churn.selection import Fitted
 
 NAMES = ("policy", "always", "never")
 

@@ -26,9 +26,10 @@ import numpy as np
 from prettytable import PrettyTable
 from scipy.special import expit
 
-from churn import comparison, measures, promotion
-from churn.comparison import Scored
-from churn.promotion import Trial
+from churn import measures
+from churn.contest import comparison, promotion
+from churn.contest.comparison import Scored
+from churn.contest.promotion import Trial
 from churn.settings import Promotion
 
 STRENGTH, MEAN = 1.15, -1.720  # of the true log-odds: standard deviation and mean

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from churn import words
-from churn.comparison import Paired
+from churn.contest.comparison import Paired
+from churn.contest.promotion import RECIPES
 from churn.drift import OK
-from churn.promotion import RECIPES
 
 WIDTH = 160
 LINE = (

@@ -27,11 +27,14 @@ sys.path.insert(0, str(HOME))
 import numpy as np
 import pandas as pd
 
-from churn import comparison, drift, learning, measures, prequential, profile, selection
-from churn.comparison import Scored
+from churn import drift, measures
+from churn.contest import comparison, prequential
+from churn.contest.comparison import Scored
+from churn.contest.prequential import Rows, Standing
 from churn.drift import Judgement, Reference, Seen
 from churn.estimators import Design, risks
-from churn.prequential import Rows, Standing
+from churn.fitting import learning, selection
+from churn.monitoring import profile
 from churn.settings import Drift, Promotion
 from demo.streams_summary import Outcome, Tick, false_verdicts, found_by, gained, lines, promotions, table
 from demo.worlds import COLUMNS, DROPS, KINDS, ROWS, World, world

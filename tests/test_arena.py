@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 
 import ingestion
-from churn import config, dataset, decisions, estimators, judging, learning, prequential, releases
-from churn.arena import FOLDER, Arena
+from churn import config, dataset, decisions, estimators, releases
+from churn.contest import prequential
+from churn.contest.arena import FOLDER, Arena
+from churn.contest.prequential import Standing
 from churn.estimators import Design
-from churn.prequential import Standing
+from churn.fitting import learning
+from churn.monitoring import judging
 from tests.loop import decide, make, put
 
 LOGISTIC = Design("logistic")

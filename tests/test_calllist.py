@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from churn import calllist, changes, estimators, sheet, splits
+from churn import estimators, sheet, splits
+from churn.calls import calllist, changes
+from churn.calls.reasons import reasons
 from churn.columns import Columns
-from churn.reasons import reasons
 from churn.settings import ProductSettings
 from demo.fabricate import Drift, world
 
@@ -206,7 +207,7 @@ def month(number):
 @pytest.mark.parametrize("kind", ["logistic", "lightgbm"])
 def test_the_list_of_10_000_clients_takes_less_than_three_times_as_long_as_scoring_them(kind, tmp_path):
     """Scoring is the risk of each client and the file with all of them; side by side, the best of several rounds."""
-    from churn.contributions import contributions
+    from churn.fitting.contributions import contributions
 
     before, now = month(1), month(2)
     model = estimators.pipeline(estimators.Design(kind), COLUMNS, seed=0, threads=2).fit(

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from churn import capacity
-from churn.comparison import error_of
-from churn.interval import Interval, proportion
+from churn.calls import capacity
+from churn.calls.interval import Interval, proportion
+from churn.contest.comparison import error_of
 
 
 def draw(seed, rows):

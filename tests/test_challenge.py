@@ -9,9 +9,12 @@ import pytest
 
 import ingestion
 import training
-from churn import challenge, comparison, dataset, decisions, judging, learning, releases
-from churn.arena import FOLDER
-from churn.comparison import Scored
+from churn import dataset, decisions, releases
+from churn.contest import challenge, comparison
+from churn.contest.arena import FOLDER
+from churn.contest.comparison import Scored
+from churn.fitting import learning
+from churn.monitoring import judging
 from tests.loop import changed, copied, decide, make, put
 
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from churn import calllist, changes, sheet, splits
+from churn import sheet, splits
+from churn.calls import calllist, changes
 from churn.columns import Columns
 from churn.settings import ProductSettings
 

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from churn import comparison
-from churn.comparison import Paired, Scored
+from churn.contest import comparison
+from churn.contest.comparison import Paired, Scored
 from churn.measures import Ranking
 
 # Few distinct risks: ties are the case that is easy to get wrong.

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from churn import contacts
+from churn.calls import contacts
 from churn.columns import Columns
 from churn.errors import DataError
 

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from churn import contributions, estimators, selection, splits
+from churn import estimators, splits
 from churn.columns import Columns
 from churn.estimators import Design
+from churn.fitting import contributions, selection
 
 DESIGNS = {
     "logistic": Design("logistic"),

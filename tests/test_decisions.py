@@ -11,7 +11,7 @@ KEYS = ("drift", "challenger", "promotion", "selection", "action", "reason")
 
 
 def judged(product, drop, champion="0001-a", *, alarm=False, drops=None, **more):
-    """Write down a judgement as churn/judging.py does, so far as it matters here; the line."""
+    """Write down a judgement as churn/monitoring/judging.py does, so far as it matters here; the line."""
     line = {"at": f"2026-01-{drop:02}T00:00:00Z", "champion": champion, "drops": drops or [drop]}
     line |= {"seen": SEEN | {"drop": drop}, "verdict": "drifted" if alarm else "ok", "reasons": [], "alarm": alarm}
     line |= {"said": f"drop {drop} seen", "raw_rule": False, "scores": None, "deployed_f1": 0.5} | more

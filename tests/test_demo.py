@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 from sklearn.metrics import f1_score, roc_auc_score
 
-from churn import config, dataset, decisions, estimators, releases, selection, splits
-from churn.comparison import Scored
+from churn import config, dataset, decisions, estimators, releases, splits
+from churn.contest.comparison import Scored
 from churn.estimators import Design
+from churn.fitting import selection
 from demo import curves, fabricate, policies, replay, replay_lines, replay_setup
 from demo.replay_lines import Step
 from tests.conftest import HOME, make_product

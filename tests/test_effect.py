@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from churn import effect
-from churn.effect import HARMS, HELPS, NONE, TOO_FEW, measure
+from churn.calls import effect
+from churn.calls.effect import HARMS, HELPS, NONE, TOO_FEW, measure
 from churn.errors import DataError
 from churn.report import calling
 from churn.settings import ProductSettings

@@ -9,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 
-from churn import estimate, estimators, measures, selection, splits
+from churn import estimators, measures, splits
 from churn.errors import DataError
-from churn.estimate import Calibrator
+from churn.fitting import selection
+from churn.monitoring import estimate
+from churn.monitoring.estimate import Calibrator
 from demo import estimate_simulation, fabricate
 
 SURE = Calibrator(1.0, 0.0, (), (0.0, 1.0), ((0.0, 0.0), (0.0, 0.0)))  # risk and probability are one, and certain

@@ -7,8 +7,9 @@ import deployment
 import ingestion
 import scoring
 import training
-from churn import estimators, heldout, learning, measures, releases
+from churn import estimators, heldout, measures, releases
 from churn.errors import DataError
+from churn.fitting import learning
 from demo import fabricate
 from tests.loop import make, put
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from sklearn import metrics
 
 import ingestion
-from churn import config, dataset, decisions, estimators, judging, releases
+from churn import config, dataset, decisions, estimators, releases
+from churn.monitoring import judging
 from demo import fabricate
 from tests.loop import LATE, NOBODY, changed, decide, make, monthly, put
 

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from churn import dataset, decisions, estimators, releases, storage
-from churn.arena import FOLDER
+from churn.contest.arena import FOLDER
 from churn.intake import recount
 from tests.loop import changed, make, put
 from tests.ticks import Forker
@@ -20,8 +20,8 @@ STEPS = [
     ("churn.dataset", "save_record", 1),
     ("churn.decisions", "write_judgement", 1),
     ("churn.decisions", "write_judgement", 2),
-    ("churn.learning", "fit", 2),
-    ("churn.challenge", "challenge", 1),
+    ("churn.fitting.learning", "fit", 2),
+    ("churn.contest.challenge", "challenge", 1),
     ("training", "train", 1),
     ("scoring", "score_version", 1),
     ("churn.releases", "write_verdict", 1),
@@ -29,7 +29,7 @@ STEPS = [
     ("churn.releases", "publish", 1),
     ("app", "smoke", 1),
     ("scoring", "score_clients", 1),
-    ("churn.archive", "update", 1),
+    ("churn.history.archive", "update", 1),
     ("reporting", "call_list", 1),
 ]
 

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from sklearn import metrics
 
 import ingestion
-from churn import dataset, estimators, learning
+from churn import dataset, estimators
 from churn.errors import DataError
 from churn.estimators import Design
+from churn.fitting import learning
 from demo import fabricate
 from tests.loop import make, put
 

@@ -9,7 +9,8 @@ import pytest
 import deployment
 import ingestion
 import training
-from churn import challenge, dataset, decisions, estimators, releases, storage
+from churn import dataset, decisions, estimators, releases, storage
+from churn.contest import challenge
 from demo import fabricate
 from tests.loop import LATE, NOBODY, changed, copied, decide, make, monthly, put
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from churn import moved, profile
 from churn.columns import Columns
+from churn.monitoring import moved, profile
 
 property_test = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow])
 COLUMNS = Columns(

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from churn import outcomes
-from churn.estimate import Estimate
-from churn.outcomes import Outcome
+from churn.monitoring import outcomes
+from churn.monitoring.estimate import Estimate
+from churn.monitoring.outcomes import Outcome
 
 EXPECTED = Estimate(2_000, 400.0, 366.0, 434.0, 0.52, 0.49, 0.55, 0.80, 0.78, 0.82)
 

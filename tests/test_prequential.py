@@ -7,9 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from churn import comparison, prequential, promotion
-from churn.comparison import Scored
-from churn.prequential import Rows, Standing, training_weights
+from churn.contest import comparison, prequential, promotion
+from churn.contest.comparison import Scored
+from churn.contest.prequential import Rows, Standing, training_weights
 from churn.settings import Promotion
 
 RECIPES = ("all", "recent", "since onset")

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from churn import profile, shift, storage
+from churn import storage
 from churn.columns import Columns
+from churn.monitoring import profile, shift
 
 property_test = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow])
 COLUMNS = Columns(

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from churn import promotion
-from churn.comparison import Comparison, Paired
-from churn.promotion import Trial
+from churn.contest import promotion
+from churn.contest.comparison import Comparison, Paired
+from churn.contest.promotion import Trial
 from demo import promotion_simulation as simulation
 
 RULES = {"confidence": 0.975, "min_rows": 2000, "min_class_rows": 10, "rival": "0001-abcdef01"}

@@ -7,7 +7,8 @@ import shutil
 import pandas as pd
 import pytest
 
-from churn import config, dataset, decisions, heldout, learning, measures, releases
+from churn import config, dataset, decisions, heldout, measures, releases
+from churn.fitting import learning
 from tests.conftest import FOLDERS, HOME
 from tests.ticks import Forker
 

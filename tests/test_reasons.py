@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from churn.calls.reasons import compared, reasons, shown, title
 from churn.columns import Columns
-from churn.reasons import compared, reasons, shown, title
 
 COLUMNS = Columns(
     target="left",

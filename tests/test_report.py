@@ -14,9 +14,10 @@ import fullprocess
 import ingestion
 import reporting
 import scoring
-from churn import comparison, dataset, releases
+from churn import dataset, releases
+from churn.calls.interval import Interval, proportion
+from churn.contest import comparison
 from churn.heldout import HeldOut
-from churn.interval import Interval, proportion
 from churn.report import (
     charts,
     content,

@@ -22,8 +22,9 @@ import ingestion
 import reporting
 import scoring
 import training
-from churn import archive, config, dataset, measures, releases, stage
+from churn import config, dataset, measures, releases, stage
 from churn.errors import ReleaseError
+from churn.history import archive
 from churn.history.store import connect
 from churn.report import content, pdf, quality, typography
 from churn.report.blocks import Bars, Document, Section, Table, Text, Tiles

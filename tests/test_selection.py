@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
-from churn import calibration, candidates, estimators, measures, selection, splits
-from churn.candidates import TABLE, Candidate
+from churn import estimators, measures, splits
 from churn.columns import Columns
 from churn.errors import DataError
 from churn.estimators import Design
+from churn.fitting import calibration, candidates, selection
+from churn.fitting.candidates import TABLE, Candidate
 
 COLUMNS = Columns(target="y", positive="1", negative="0", id="client", numeric=("a", "b"), categorical=("c",))
 FEW_TREES = Design("lightgbm", {"n_estimators": 15, "num_leaves": 8})

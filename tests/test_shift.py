@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from churn import shift
+from churn.monitoring import shift
 from churn.words import percent
 
 property_test = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow])

@@ -12,9 +12,11 @@ from sklearn import metrics
 import ingestion
 import scoring
 import training
-from churn import dataset, decisions, estimate, estimators, heldout, learning, profile, releases
+from churn import dataset, decisions, estimators, heldout, releases
 from churn.drift import Reference
 from churn.errors import DataError
+from churn.fitting import learning
+from churn.monitoring import estimate, profile
 from demo import fabricate
 from tests.conftest import HOME
 from tests.loop import make

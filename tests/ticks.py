@@ -19,7 +19,9 @@ import base64, gc, importlib, json, os, signal, sys
 sys.argv = ["fullprocess.py"]
 import app, deployment, diagnostics, fullprocess, ingestion, reporting, scoring, training  # once, not once a run
 import duckdb, lightgbm, matplotlib.figure, pandas, reportlab.platypus, skops.io, sklearn.linear_model, sqlalchemy
-from churn import challenge, idle, judging
+from churn import idle
+from churn.contest import challenge
+from churn.monitoring import judging
 from churn.report import pdf
 
 BLANK = {

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from churn import promotion, selection
+from churn.contest import promotion
 from churn.errors import shown
 from churn.estimators import Design
+from churn.fitting import selection
 from churn.report.blocks import Bars, Block, Table, Text
 from churn.report.decision import when
 from churn.report.facts import Facts

@@ -5,12 +5,12 @@ from collections.abc import Collection
 
 import pandas as pd
 
-from churn import contacts
-from churn.contacts import Matched
-from churn.effect import HARMS, HELPS, Effect, measure, says_nothing
+from churn.calls import contacts
+from churn.calls.contacts import Matched
+from churn.calls.effect import HARMS, HELPS, Effect, measure, says_nothing
+from churn.calls.interval import Interval
+from churn.calls.reasons import shown
 from churn.errors import DataError
-from churn.interval import Interval
-from churn.reasons import shown
 from churn.settings import ProductSettings
 from churn.words import percent
 

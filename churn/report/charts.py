@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from churn import capacity
-from churn.interval import Interval, proportion
+from churn.calls import capacity
+from churn.calls.interval import Interval, proportion
 from churn.words import percent
 
 if TYPE_CHECKING:

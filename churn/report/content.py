@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from churn.interval import Interval
+from churn.calls.interval import Interval
 from churn.report import background, drops, listing, verdict, worth
 from churn.report.blocks import Bars, Block, Document, Section, Text, Tiles
 from churn.report.decision import decision

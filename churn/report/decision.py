@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from churn import promotion, selection
+from churn.calls.interval import normal
+from churn.contest import promotion
 from churn.estimators import Design
-from churn.interval import normal
+from churn.fitting import selection
 from churn.report.blocks import Block, Table, Text
 from churn.report.facts import Facts
 from churn.report.figures import between, signed

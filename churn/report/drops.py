@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from churn import drift
+from churn.calls.interval import Interval, normal
 from churn.errors import shown
-from churn.interval import Interval, normal
-from churn.outcomes import METRICS, Outcome, error_history
+from churn.monitoring.outcomes import METRICS, Outcome, error_history
 from churn.report import timeline
 from churn.report.blocks import Block, Pictures, Table, Text
 from churn.report.facts import Facts
@@ -89,7 +89,7 @@ def _estimated(estimate: Mapping[str, Any] | None, metric: str) -> Interval | No
 
 
 def f1_error(confusion: Mapping[str, int]) -> float:
-    """The standard error of F1, from its derivatives by the weights of the rows (see `churn/comparison.py`)."""
+    """The standard error of F1, from its derivatives by the weights of the rows (see `churn/contest/comparison.py`)."""
     hits, misses = confusion["tp"], confusion["fp"] + confusion["fn"]
     whole = 2 * hits + misses
     value = 2 * hits / whole if whole else 0.0

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from churn.capacity import AtCapacity
+from churn.calls.capacity import AtCapacity
 from churn.heldout import HeldOut
 from churn.settings import ProductSettings
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from churn.interval import Interval
-from churn.reasons import shown
+from churn.calls.interval import Interval
+from churn.calls.reasons import shown
 from churn.words import percent
 
 NONE = 1e-9  # the width of an interval that is none

@@ -5,9 +5,10 @@ from typing import Any
 
 import pandas as pd
 
-from churn import calllist, contacts, dataset, decisions, heldout, releases, sheet
-from churn import changes as changed
+from churn import dataset, decisions, heldout, releases, sheet
 from churn import statistics as stored
+from churn.calls import calllist, contacts
+from churn.calls import changes as changed
 from churn.config import Product
 from churn.errors import DataError, DropError, HistoryError, NoRelease, ReleaseError
 from churn.heldout import HeldOut

@@ -1,6 +1,6 @@
 """Whom to call and why, who is left out and why, and what changed since last time."""
 
-from churn.reasons import COUNT, shown
+from churn.calls.reasons import COUNT, shown
 from churn.report.blocks import Block, Table, Text
 from churn.report.facts import CallList, Clients, Facts
 from churn.report.figures import count

@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from churn import calllist, capacity, dataset, estimators, heldout, learning
+from churn import dataset, estimators, heldout
+from churn.calls import calllist, capacity
 from churn.config import Product
+from churn.fitting import learning
 from churn.heldout import HeldOut
 from churn.releases import Release
 from churn.report.facts import CallList, Clients, Worth

@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from churn import comparison, heldout, measures
+from churn import heldout, measures
+from churn.calls.interval import Interval, normal, proportion
+from churn.contest import comparison
 from churn.heldout import HeldOut
-from churn.interval import Interval, normal, proportion
 from churn.report import charts
 from churn.report.blocks import Block, Pictures, Table, Text
 from churn.report.facts import Facts

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from churn.calls.interval import Interval
 from churn.drift import DRIFTED, OK, WARNING
-from churn.interval import Interval
 from churn.report.charts import AMBER, BLUE, GREEN, INK, LINE, MUTED, ORANGE, PURPLE, WIDE, Picture, picture
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from churn import capacity
-from churn.capacity import AtCapacity
-from churn.reasons import shown
+from churn.calls import capacity
+from churn.calls.capacity import AtCapacity
+from churn.calls.reasons import shown
 from churn.report import charts
 from churn.report.blocks import Block, Pictures, Table, Text
 from churn.report.facts import Clients, Facts, Worth

@@ -13,11 +13,12 @@ import pandas as pd
 from scipy.special import expit
 from sklearn.pipeline import Pipeline
 
-from churn import calibration, candidates, estimators, measures, splits
-from churn.candidates import METRICS, TABLE, Candidate
+from churn import estimators, measures, splits
 from churn.columns import Columns
 from churn.errors import DataError
 from churn.estimators import Calibrated, Design
+from churn.fitting import calibration, candidates
+from churn.fitting.candidates import METRICS, TABLE, Candidate
 
 MOST_ROWS = 30_000  # selection looks at no more rows, a sample of whole clients, so that it ends in time
 

@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from churn.interval import Interval
+from churn.calls.interval import Interval
 
 HELPS, HARMS, NONE, TOO_FEW = "helps", "harms", "no effect shown", "too few to tell"
 FEWEST = 5  # leavers, and others, that either arm must have for an interval to mean anything

@@ -10,15 +10,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from churn import calllist, clients, dataset, decisions, heldout, sheet
-from churn.calllist import Choice
-from churn.changes import REMOVED
+from churn import clients, dataset, decisions, heldout, sheet
+from churn.calls import calllist
+from churn.calls.calllist import Choice
+from churn.calls.changes import REMOVED
 from churn.config import Product
 from churn.dataset import Record
 from churn.history.reading import HELD_OUT, SNOOZED
 from churn.history.store import History, connect
 from churn.history.writing import LABELS
-from churn.outcomes import METRICS
+from churn.monitoring.outcomes import METRICS
 
 MEASURED = ("f1", "precision", "recall", "roc_auc", "average_precision", "log_loss")
 KINDS = {"rolled back": "rollback"}

@@ -1,6 +1,7 @@
 """Let challengers meet the model in production on the stored drops, and say what is to be done.
 
-The rules are those of `churn/prequential.py` and `churn/promotion.py`; here they get their rows and their models.
+The rules are those of `churn/contest/prequential.py` and `churn/contest/promotion.py`; here they get their rows and
+their models.
 """
 
 import logging
@@ -9,14 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from churn import capacity, decisions, drift, learning, prequential, promotion, releases
-from churn.arena import Arena
+from churn import decisions, drift, releases
+from churn.calls import capacity
 from churn.config import Product
+from churn.contest import prequential, promotion
+from churn.contest.arena import Arena
+from churn.contest.prequential import Decision, Guard, Standing
 from churn.dataset import Record
 from churn.drift import Judgement, Verdict
 from churn.errors import ReleaseError
 from churn.estimators import Design
-from churn.prequential import Decision, Guard, Standing
+from churn.fitting import learning
 from churn.releases import Release
 
 logger = logging.getLogger(__name__)

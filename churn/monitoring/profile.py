@@ -8,9 +8,10 @@ only counted, not sorted. `build` makes the profile, a dict for JSON of about 2 
     risk                   the risks, like a number; None where none were given
 
 A number has 50 bins of about equally many rows for the Kolmogorov-Smirnov test (and finer ones at both ends, for
-`churn/moved.py`) and 10 for the PSI. A bin holds what is above its lower edge and not above its upper one. An edge
-that is listed twice is a value that many rows have, such as 0, and gets a bin of its own: what falls just beside it,
-a -1 where there was 0, is seen. So columns of few whole numbers, of one number, or half zeros need nothing special.
+`churn/monitoring/moved.py`) and 10 for the PSI. A bin holds what is above its lower edge and not above its upper one.
+An edge that is listed twice is a value that many rows have, such as 0, and gets a bin of its own: what falls just
+beside it, a -1 where there was 0, is seen. So columns of few whole numbers, of one number, or half zeros need nothing
+special.
 """
 
 import zlib
@@ -20,9 +21,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from churn import shift
+from churn.calls.reasons import shown
 from churn.columns import Columns
-from churn.reasons import shown
+from churn.monitoring import shift
 from churn.words import fit, percent
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 The expected gain of a call is success_rate x risk x value - contact_cost: the share of leavers that a call keeps,
 the chance that this client is one, and what keeping the client is worth, less what the call costs. The share left
-uncalled (`holdout`) shows what happens without calls; `churn/effect.py` measures from it what calling does.
+uncalled (`holdout`) shows what happens without calls; `churn/calls/effect.py` measures from it what calling does.
 """
 
 from collections.abc import Collection, Sequence
@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from churn import splits
+from churn.calls.reasons import COUNT
 from churn.columns import Columns
-from churn.reasons import COUNT
 from churn.settings import ProductSettings
 
 # The other columns of calllist.csv and calllist-changes.csv; an id column of such a name is called "client" there.

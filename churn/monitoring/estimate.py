@@ -7,7 +7,7 @@ ICLR 2022; NannyML's documentation, How it works, Estimation of Performance of t
 
 It holds while the relation between columns and leaving holds; for another mix of clients it holds as far as the model
 has that relation right. When the relation or the share that leaves changes, the estimate is wrong and cannot know it:
-churn/outcomes.py says so once labels come.
+churn/monitoring/outcomes.py says so once labels come.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
-from churn.calibration import LARGEST_LOG_ODDS, sigmoid
 from churn.errors import DataError
+from churn.fitting.calibration import LARGEST_LOG_ODDS, sigmoid
 
 CONFIDENCE = 0.95
 KNOTS = (0.05, 0.275, 0.5, 0.725, 0.95)  # Harrell's quantiles for five

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from statistics import NormalDist
 from typing import Any
 
-from churn.comparison import Comparison, Paired
+from churn.contest.comparison import Comparison, Paired
 from churn.drift import Verdict
 
 AUC_ALPHA = 0.01

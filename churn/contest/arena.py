@@ -16,12 +16,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from churn import decisions, estimators, judging, learning, prequential, storage
-from churn.comparison import Scored
+from churn import decisions, estimators, storage
 from churn.config import Product
+from churn.contest import prequential
+from churn.contest.comparison import Scored
+from churn.contest.prequential import Rows, Standing
 from churn.errors import DataError
 from churn.estimators import Design
-from churn.prequential import Rows, Standing
+from churn.fitting import learning
+from churn.monitoring import judging
 from churn.releases import Release
 
 FOLDER = "predictions"

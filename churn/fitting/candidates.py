@@ -11,8 +11,8 @@ import pandas as pd
 from scipy.special import expit
 
 from churn import estimators, measures, splits
-from churn.calibration import sigmoid
 from churn.estimators import Calibrated, Design
+from churn.fitting.calibration import sigmoid
 
 logger = logging.getLogger(__name__)
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from churn import comparison, promotion
-from churn.comparison import Comparison, Influence, Scored
+from churn.contest import comparison, promotion
+from churn.contest.comparison import Comparison, Influence, Scored
+from churn.contest.promotion import Trial
 from churn.drift import Verdict
-from churn.promotion import Trial
 from churn.settings import Promotion
 
 HALF_LIFE = 2  # drops

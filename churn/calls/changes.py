@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from churn.calllist import Choice, key
+from churn.calls.calllist import Choice, key
+from churn.calls.reasons import shown
 from churn.columns import Columns
-from churn.reasons import shown
 from churn.words import percent
 
 ENTERED, STAYED, REMOVED = "entered", "stayed", "removed"

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from churn import words
-from churn.estimate import Estimate
+from churn.monitoring.estimate import Estimate
 
 METRICS = {"f1": "F1", "roc_auc": "ROC AUC"}
 SIGMAS = 1.96  # half of a 95% interval in standard errors

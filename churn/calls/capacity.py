@@ -4,16 +4,16 @@ All take plain arrays: `left` is bool or 0/1 of shape (rows,), `risk` a probabil
 of the rows that is called. Rows that tie at the cut count by the part of them that is called: the mean over all orders
 in which they could stand.
 
-The standard errors are those of the infinitesimal jackknife, as in `churn/comparison.py`. A row more above the cut
-pushes another below it; what that one brings is taken from the rows near the cut, as one alone says too little.
+The standard errors are those of the infinitesimal jackknife, as in `churn/contest/comparison.py`. A row more above the
+cut pushes another below it; what that one brings is taken from the rows near the cut, as one alone says too little.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from churn.comparison import Influence, error_of
-from churn.interval import Interval, normal, proportion
+from churn.calls.interval import Interval, normal, proportion
+from churn.contest.comparison import Influence, error_of
 
 NEAR = 0.25  # of the rows above or below the cut, whichever are fewer, so many are near it, on either side
 

@@ -9,25 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from churn import (
-    comparison,
-    dataset,
-    decisions,
-    drift,
-    estimate,
-    estimators,
-    heldout,
-    learning,
-    measures,
-    moved,
-    outcomes,
-    profile,
-    releases,
-    splits,
-)
+from churn import dataset, decisions, drift, estimators, heldout, measures, releases, splits
 from churn.config import Product
+from churn.contest import comparison
 from churn.drift import Judgement, Reference, Seen
-from churn.profile import Shift
+from churn.fitting import learning
+from churn.monitoring import estimate, moved, outcomes, profile
+from churn.monitoring.profile import Shift
 from churn.releases import Release
 
 logger = logging.getLogger(__name__)

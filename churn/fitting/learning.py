@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from churn import capacity, comparison, dataset, heldout, selection, splits
+from churn import dataset, heldout, splits
+from churn.calls import capacity
 from churn.config import Product
+from churn.contest import comparison
 from churn.drift import Reference
 from churn.errors import DataError
 from churn.estimators import ESTIMATORS, Design
+from churn.fitting import selection
 
 logger = logging.getLogger(__name__)
 

@@ -1,0 +1,1 @@
+"""Whom to call, why, and whether calling helps."""

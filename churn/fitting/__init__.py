@@ -1,0 +1,1 @@
+"""Which model to fit, and fitting it: selection, calibration, threshold, contributions."""

@@ -1,0 +1,1 @@
+"""What new drops show of the model in production: shifts, scores, estimates."""
