@@ -40,7 +40,7 @@ try:
 except ConfigError as error:
     # The one error that makes gunicorn stop with the message alone.
     raise AppImportError(str(error)) from None
-for production in app.extensions["churn"].values():
+for served in app.extensions["churn"].products.values():
     # Now, so that no client waits for it; what is wrong with a release is told to whoever asks for it.
     with contextlib.suppress(ReleaseError):
-        production.release()
+        served.production.release()

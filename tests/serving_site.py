@@ -1,4 +1,4 @@
-"""A product with versions, and the app under gunicorn: what the tests of app.py and churn/serving.py share."""
+"""A product with versions, and the app under gunicorn: what the tests of app.py and churn/web share."""
 
 import contextlib
 import os

@@ -15,6 +15,7 @@ import deployment
 import diagnostics
 from churn import estimators, releases
 from churn.errors import ReleaseError
+from churn.web import predictions
 from demo import fabricate
 from tests import hostile
 from tests.conftest import CORPORATE
@@ -85,7 +86,7 @@ def test_a_file_gets_the_risks_that_its_rows_get(site, path):
 def test_a_file_that_breaks_the_contract_is_answered_with_its_line(site):
     deployment.deploy(site.product)
     (site.product.test / "bad.csv").write_text(hostile.HEADER + "abcd,1,2,3,0\nefgh,1,x,3,0\n")
-    (site.product.test / "wide.csv").write_bytes(b"a" * (app_module.MAX_FILE + 1))
+    (site.product.test / "wide.csv").write_bytes(b"a" * (predictions.MAX_FILE + 1))
     answers = [client(site).post("/prediction", json={"dataset_path": name}) for name in ("bad.csv", "wide.csv")]
     assert [answer.status_code for answer in answers] == [422, 422]
     assert "bad.csv, line 3" in answers[0].json["error"]["message"]

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 import app as app_module
 import deployment
-from churn import estimators, releases, serving
+from churn import estimators, releases
+from churn.web import datafiles, production
 from tests.serving_site import ROWS, VERSION, besiege, client, copy_site, gunicorn, make_site, session
 
 
@@ -66,7 +67,7 @@ def test_without_an_old_one_it_is_503_and_is_tried_again_later(site, monkeypatch
     assert [answer.status_code for answer in answers] == [503, 503]
     assert "python deployment.py --product corporate --rollback" in answers[0].json["error"]["message"]
     model.write_bytes(content)
-    monkeypatch.setattr(serving.time, "monotonic", lambda now=time.monotonic: now() + serving.RETRY_SECONDS)
+    monkeypatch.setattr(production.time, "monotonic", lambda now=time.monotonic: now() + production.RETRY_SECONDS)
     assert test_client.get("/scoring").status_code == 200
 
 
@@ -124,7 +125,7 @@ def test_a_version_made_anew_under_the_same_name_is_noticed(site):
 def test_lightgbm_serves_on_one_thread_what_it_gives_elsewhere(tmp_path):
     site = make_site(tmp_path, months=[1], model="lightgbm", threads=2)
     deployment.deploy(site.product)
-    release = serving.Production(site.product).release()
+    release = production.Production(site.product).release()
     assert release.model.named_steps["estimator"].estimator_.n_jobs == 1
     assert estimators.risks_of_rows(release.model, ROWS, release.columns).tolist() == site.risks[release.version]
 
@@ -178,7 +179,7 @@ parts = st.sampled_from(
 
 @given(path=st.lists(parts, min_size=1, max_size=6).map("/".join))
 def test_whatever_path_is_sent_opens_a_plain_file_inside_or_nothing(besieged, path):
-    descriptor = serving.open_data(besieged.product, path)
+    descriptor = datafiles.open_data(besieged.product, path)
     if descriptor is None:
         return
     try:

@@ -1,18 +1,11 @@
-"""What the app asks of a request, and reads for it: the release in production, and files in the data folders."""
+"""One product's release in production: loaded once, shared by all threads, followed when the link moves."""
 
-import contextlib
-import errno
 import logging
 import os
-import stat
 import threading
 import time
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from churn import releases
 from churn.config import Product
@@ -21,9 +14,7 @@ from churn.releases import Release
 
 logger = logging.getLogger(__name__)
 
-MAX_ROWS = 10_000  # in one request
 RETRY_SECONDS = 10.0  # how long a release that could not be loaded is left alone
-ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
 
 @dataclass(frozen=True)
@@ -42,21 +33,6 @@ class Failure:
     place: Place
     message: str
     until: float
-
-
-class PredictionRequest(BaseModel):
-    """The body of POST /prediction: a file's path, or the rows themselves."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    dataset_path: str | None = Field(None, max_length=1024)
-    rows: list[dict[str, Any]] | None = Field(None, max_length=MAX_ROWS, fail_fast=True)
-
-    @model_validator(mode="after")
-    def _one_of_two(self) -> "PredictionRequest":
-        if (self.dataset_path is None) == (self.rows is None):
-            raise ValueError("send either dataset_path or rows")
-        return self
 
 
 class Production:
@@ -143,53 +119,3 @@ def _for_serving(release: Release) -> Release:
     if hasattr(estimator, "booster_"):
         estimator.set_params(n_jobs=1)
     return release
-
-
-def open_data(product: Product, path: str) -> int | None:
-    """Open a CSV inside the product's data folders for reading; None when there is none, whatever the reason.
-
-    Args:
-        path: relative to the config's folder, or to one of the product's data folders. Below those the way is opened
-            component by component and no link is followed, so that nothing outside is ever touched.
-
-    Returns:
-        The descriptor, which the caller closes.
-    """
-    parts = path.split("/")
-    if not parts[-1].lower().endswith(".csv") or any(not part or part.startswith(".") for part in parts):
-        return None
-    for folder, way in _ways(product, parts):
-        try:
-            return _open_below(folder, way)
-        except ValueError:  # a name that no file system takes, as one with a NUL
-            return None
-        except OSError as error:
-            if error.errno not in ABSENT:  # the client is not told, the operator is
-                logger.warning("%s: a data file could not be opened: %s", product.name, error.strerror)
-    return None
-
-
-def _ways(product: Product, parts: Sequence[str]) -> Iterator[tuple[Path, Sequence[str]]]:
-    """The data folders that a path may start from, each with what is left of the path below it."""
-    home = product.config_path.parent
-    for folder in (product.test, product.source, product.ingested):
-        named = folder.relative_to(home).parts if folder.is_relative_to(home) else ()
-        if named and tuple(parts[: len(named)]) == named and len(parts) > len(named):
-            yield folder, parts[len(named) :]
-        yield folder, parts
-
-
-def _open_below(folder: Path, way: Sequence[str]) -> int:
-    # O_NONBLOCK: opening a pipe that nobody writes to must not hang the request.
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    with contextlib.ExitStack() as opened:
-        here = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        for name in way[:-1]:
-            opened.callback(os.close, here)
-            here = os.open(name, flags | os.O_DIRECTORY, dir_fd=here)
-        opened.callback(os.close, here)
-        descriptor = os.open(way[-1], flags, dir_fd=here)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise FileNotFoundError(errno.ENOENT, "not a regular file")
-    return descriptor

@@ -1,0 +1,85 @@
+"""What the app holds for each product: its release in production and its history, shared by a worker's threads."""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from flask import abort, current_app, g, request
+
+from churn.config import Product
+from churn.history.store import History, connect
+from churn.releases import Release
+from churn.web.production import Production
+
+EXTENSION = "churn"
+
+
+@dataclass(frozen=True)
+class Commands:
+    """What the app may do besides reading; app.py gives it, for rooms of churn/ import no script."""
+
+    roll_back: Callable[[Product, str], str]  # a product and why; what was done
+
+
+@dataclass
+class Served:
+    """One product as it is served."""
+
+    product: Product
+    production: Production
+    _book: History | None = field(default=None, init=False)
+    _opening: threading.Lock = field(default_factory=threading.Lock, init=False)
+
+    @property
+    def book(self) -> History:
+        """The product's history, opened on first use.
+
+        Raises:
+            HistoryError: the database cannot be used.
+        """
+        with self._opening:
+            if self._book is None:
+                self._book = connect(self.product)
+            return self._book
+
+
+@dataclass(frozen=True)
+class Site:
+    """All that a request may need of the app."""
+
+    products: Mapping[str, Served]
+    commands: Commands
+    file_reading: threading.Lock = field(default_factory=threading.Lock)  # one file at a time bounds a worker's memory
+
+
+def site() -> Site:
+    """The site of the app that answers this request."""
+    return current_app.extensions[EXTENSION]
+
+
+def product(name: str | None) -> Served:
+    """The product of a name; the only one where none is named. 400 and 404 where that is not to be told."""
+    known = site().products
+    if name is None and len(known) > 1:
+        abort(400, f"say which product: ?product=NAME with one of {', '.join(known)}")
+    found = known.get(name) if name is not None else next(iter(known.values()))
+    if found is None:
+        abort(404, f"no such product; there is {', '.join(known)}")
+    return found
+
+
+def asked() -> tuple[Served, Release]:
+    """The product that the request asks about (?product=), and the release that answers it, once a request.
+
+    Raises:
+        ReleaseError: nothing can serve.
+    """
+    found = product(request.args.get("product"))
+    return found, answering(found)
+
+
+def answering(found: Served) -> Release:
+    """The release that answers this request; the answer's header names it."""
+    release = found.production.release()
+    g.model_version = release.version
+    return release
