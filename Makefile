@@ -14,8 +14,8 @@ help:  ## show this list
 run: $(PRODUCT_READY)  ## do whatever is due for every product: ingest, train, score, deploy, diagnose, report
 	@$(BIN)/python fullprocess.py
 
-serve: $(PRODUCT_READY)  ## serve predictions, scores and diagnostics on http://127.0.0.1:8000
-	@$(BIN)/gunicorn wsgi:app --bind 127.0.0.1:8000 --workers 2
+serve: $(PRODUCT_READY)  ## serve the pages and the API on http://127.0.0.1:8000 (gunicorn.conf.py says how)
+	@$(BIN)/gunicorn
 
 demo: $(PRODUCT_READY)  ## replay twelve months in a scratch folder, with drift in the seventh (three minutes)
 	@$(BIN)/python demo/replay.py

@@ -1,5 +1,6 @@
 """Values of the data as words that can be shown anywhere: on a terminal, on a page, in a PDF."""
 
+import math
 from typing import Any
 
 LONGEST = 48
@@ -25,3 +26,19 @@ def percent(share: float) -> str:
     if 0.9995 <= share < 1:
         return ">99.9%"
     return f"{share:.1%}" if 0 < share < 0.01 or 0.99 < share < 1 else f"{share:.0%}"
+
+
+def bands(threshold: float) -> dict[str, tuple[float, float]]:
+    """What the words for a risk mean, the highest first: from which risk to which, both included.
+
+    From the model's threshold (in [0, 1]) a risk is "high", and "very high" in the upper half of what is above; from
+    half the threshold it is "medium", else "low".
+    """
+    starts = {"very high": (threshold + 1) / 2, "high": threshold, "medium": threshold / 2, "low": 0.0}
+    ends = [1.0, *(math.nextafter(start, -1.0) for start in starts.values())]
+    return {name: (start, end) for (name, start), end in zip(starts.items(), ends, strict=False)}
+
+
+def band(risk: float, threshold: float) -> str:
+    """A risk as a word of `bands`, so that no colour has to say it alone."""
+    return next((name for name, (start, _) in bands(threshold).items() if risk >= start), "low")

@@ -8,6 +8,7 @@ parts take about:
     full, drop, tick   5 minutes   ingestion and the idle tick, beside pandas
     drift              7 minutes   the drift check, beside Evidently (installed in an environment of its own)
     calls              1 minute    the call list, beside scoring the clients
+    serving            8 minutes   predictions over HTTP, beside other servers (needs wrk; installs MLflow by itself)
     promotion          3 minutes   equal models, and better ones: how often they are promoted
     estimate          10 minutes   the estimated scores of rows without labels
     streams           70 minutes   1,550 streams of 24 monthly drops: false verdicts, true ones, F1, promotions
@@ -34,6 +35,7 @@ from demo import (
     bench_calls,
     bench_drift,
     bench_ingestion,
+    bench_serving,
     estimate_simulation,
     promotion_simulation,
     streams,
@@ -58,6 +60,8 @@ class Size:
     peers: bool  # whether other systems are installed to measure beside them
     called: int  # clients to score and list
     call_rounds: int
+    http_seconds: int  # that each server is asked in a round
+    http_rounds: int
     promotion_pairs: int  # comparisons of each setting
     estimate_rounds: int  # models of each kind
     designs: tuple[str, ...]
@@ -79,6 +83,8 @@ FULL = Size(
     peers=True,
     called=10_000,
     call_rounds=7,
+    http_seconds=8,
+    http_rounds=2,
     promotion_pairs=1000,
     estimate_rounds=50,
     designs=("logistic", "LightGBM"),
@@ -99,6 +105,8 @@ QUICK = Size(
     peers=False,
     called=1_000,
     call_rounds=2,
+    http_seconds=1,
+    http_rounds=1,
     promotion_pairs=5,
     estimate_rounds=1,
     designs=("logistic",),
@@ -130,6 +138,7 @@ PARTS = {
     "tick": Part(bench_ingestion.tick, SPEED),
     "drift": Part(bench_drift.drift, ("drift", "Evidently", "ours", "ratio", "wanted")),
     "calls": Part(bench_calls.calls, ("call list", "scoring", "listing", "ratio", "wanted")),
+    "serving": Part(bench_serving.serving, ("serving", "", "answers", "ratio", "wanted")),
     "promotion": Part(promotion_simulation.promotions, ("promotion", *promotion_simulation.TITLE[1:])),
     "estimate": Part(estimates, ("estimate", *estimate_simulation.TITLE[1:])),
     "streams": Part(streams.rules, ("streams", "other rules", "ours", "", "wanted")),

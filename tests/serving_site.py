@@ -70,20 +70,31 @@ def client(site):
 
 
 @contextlib.contextmanager
-def gunicorn(product):
+def gunicorn(product, **environment):
     """The app under gunicorn, as `make serve` starts it, on a free port; its URL. It must stop in order."""
-    environment = os.environ | {"CHURN_CONFIG": str(product.config_path)}
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with running(product, **environment) as server:
+        yield server.url
+
+
+@contextlib.contextmanager
+def running(product, wsgi_app="wsgi:app", send_buffer=None, **environment):
+    """The same, with its process and where it logs; `send_buffer`: bytes that the kernel takes for a slow reader."""
+    environment = os.environ | {"CHURN_CONFIG": str(product.config_path), "WEB_CONCURRENCY": "2"} | environment
+    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
         # As gunicorn does for listeners of its own: without it every answer waits 40 ms for a delayed ACK.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        command = [sys.executable, "-m", "gunicorn", "wsgi:app", "--workers", "2", "--log-level", "warning"]
+        if send_buffer:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
+        port = listener.getsockname()[1]
+        command = [sys.executable, "-m", "gunicorn", wsgi_app, "--log-level", "warning"]
         command += ["--bind", f"fd://{listener.fileno()}"]
         process = subprocess.Popen(command, cwd=HOME, env=environment, pass_fds=[listener.fileno()])
+    url = f"http://127.0.0.1:{port}"
+    logs = product.config_path.parent / "logs"
     try:
         with session() as http:
-            http.get(url, timeout=60)  # a worker that is still starting would not stop in order
-        yield url
+            http.get(f"{url}/healthz", timeout=60)  # a worker that is still starting would not stop in order
+        yield SimpleNamespace(url=url, port=port, process=process, logs=logs)
         assert process.poll() is None
     finally:
         process.terminate()

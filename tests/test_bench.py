@@ -36,6 +36,14 @@ def test_the_drift_check_and_the_call_list_are_measured_beside_others(capsys):
     assert "30 of 1,000 clients to call, LightGBM, beside scoring them" in calls[-1]
 
 
+@pytest.mark.skipif(not shutil.which("wrk"), reason="wrk is not here; install it with: apt-get install wrk")
+def test_predictions_are_measured_beside_other_servers(capsys):
+    lines = measured(capsys, "serving")
+    for side in ("an empty Flask route", "ours, logistic", "ours, lightgbm", "Flask and a scikit-learn pipeline"):
+        assert any(f"one row: {side}" in line for line in lines), lines
+        assert any(f"1,000 rows: {side}" in line for line in lines), lines
+
+
 def test_promotion_and_estimates_are_simulated(capsys):
     rows, _, on_the_way = measured(capsys, "promotion", "estimate")
     assert [row[:2] for row in rows if row[-1] == "wanted"] == [
@@ -77,7 +85,7 @@ def test_what_was_measured_is_shown_when_a_part_fails_or_is_interrupted(capsys, 
 
 def test_everything_is_measured_in_full_unless_less_is_asked_for():
     options = bench.arguments().parse_args([])
-    assert options.only == ["full", "drop", "tick", "drift", "calls", "promotion", "estimate", "streams"]
+    assert options.only == ["full", "drop", "tick", "drift", "calls", "serving", "promotion", "estimate", "streams"]
     assert bench.FULL.called == 10_000
     assert bench.FULL.drift_rows == 1_000_000 and bench.FULL.peers
     assert bench.FULL.promotion_pairs == 1000

@@ -4,8 +4,10 @@ import concurrent.futures
 import logging
 import os
 import shutil
+import signal
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -15,7 +17,7 @@ import app as app_module
 import deployment
 from churn import estimators, releases
 from churn.web import datafiles, production
-from tests.serving_site import ROWS, VERSION, besiege, client, copy_site, gunicorn, make_site, session
+from tests.serving_site import ROWS, VERSION, besiege, client, copy_site, make_site, running, session
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +41,7 @@ def test_a_version_that_cannot_be_verified_leaves_the_old_one_serving(site, capl
     old, new = site.versions
     deployment.deploy(site.product, old)
     test_client = client(site)
-    assert test_client.get("/health").json["status"] == "ok"
+    assert test_client.get("/readyz").json["status"] == "ready"
     deployment.deploy(site.product, new)
     model = site.product.production / new / releases.MODEL
     model.write_bytes(model.read_bytes()[:-1] + b"!")
@@ -49,12 +51,12 @@ def test_a_version_that_cannot_be_verified_leaves_the_old_one_serving(site, capl
         assert [one["risk"] for one in answer.json["predictions"]] == site.risks[old]
     errors = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert len(errors) == 1
-    health = test_client.get("/health")
+    health = test_client.get("/readyz")
     assert (health.status_code, health.json["status"]) == (200, "degraded")
     assert f"{old} goes on serving" in health.json["products"]["corporate"]["problem"]
     assert str(site.home) not in health.text
     deployment.deploy(site.product, rollback=True)
-    assert test_client.get("/health").json["status"] == "ok"
+    assert test_client.get("/readyz").json["status"] == "ready"
 
 
 def test_without_an_old_one_it_is_503_and_is_tried_again_later(site, monkeypatch):
@@ -63,7 +65,7 @@ def test_without_an_old_one_it_is_503_and_is_tried_again_later(site, monkeypatch
     content = model.read_bytes()
     model.write_bytes(b"")
     test_client = client(site)
-    answers = [test_client.get("/scoring"), test_client.get("/health")]
+    answers = [test_client.get("/scoring"), test_client.get("/readyz")]
     assert [answer.status_code for answer in answers] == [503, 503]
     assert "python deployment.py --product corporate --rollback" in answers[0].json["error"]["message"]
     model.write_bytes(content)
@@ -130,44 +132,77 @@ def test_lightgbm_serves_on_one_thread_what_it_gives_elsewhere(tmp_path):
     assert estimators.risks_of_rows(release.model, ROWS, release.columns).tolist() == site.risks[release.version]
 
 
-def ask(url, times):
-    """Predictions one after the other; status, version named, and what was said, of each."""
+def ask(http, url):
+    """A prediction: when it was asked for, its status, the version that its header names, and what was said."""
+    asked_at = time.monotonic()
+    answer = http.post(f"{url}/prediction", json={"rows": ROWS}, timeout=20)
+    return SimpleNamespace(
+        at=asked_at, status=answer.status_code, named=answer.headers.get(VERSION), said=answer.json()
+    )
+
+
+def keep_asking(url, times, enough):
+    """Predictions one after the other, at least so many, until it is enough."""
     with session() as http:
-        answers = [http.post(f"{url}/prediction", json={"rows": ROWS}, timeout=20) for _ in range(times)]
-    return [(answer.status_code, answer.headers.get(VERSION), answer.json()) for answer in answers]
+        answers = [ask(http, url) for _ in range(times)]
+        while not enough.is_set():
+            answers.append(ask(http, url))
+    return answers
+
+
+def wait_for(url, version):
+    """How long it takes until ten answers in a row, of whichever worker, name the version."""
+    began, in_a_row = time.monotonic(), 0
+    while in_a_row < 10 and time.monotonic() < began + 10:
+        with session() as http:  # a connection each, so that both workers are asked
+            in_a_row = in_a_row + 1 if ask(http, url).named == version else 0
+    return time.monotonic() - began
 
 
 def ask_before_any_model(url):
     asks = [("POST", "/prediction", {"rows": ROWS}), ("GET", "/scoring", None), ("GET", "/summarystats", None)]
-    asks += [("GET", "/diagnostics", None), ("GET", "/health", None)]
+    asks += [("GET", "/diagnostics", None), ("GET", "/readyz", None)]
     with session() as http:
         for method, path, body in asks:
             answer = http.request(method, url + path, json=body, timeout=20)
             assert answer.status_code == 503, path
             assert "python fullprocess.py" in answer.text
-        assert http.get(url, timeout=20).status_code == 200
+        assert http.get(f"{url}/healthz", timeout=20).json() == {"status": "ok"}
 
 
-def test_from_no_model_through_deploys_during_2000_requests_without_a_restart(site):
-    """No request fails, and each answer is wholly of the release that it names."""
-    with gunicorn(site.product) as url, concurrent.futures.ThreadPoolExecutor(4) as pool:
-        ask_before_any_model(url)
-        for version in site.versions:
-            deployment.deploy(site.product, version)
-            assert {named for _, named, _ in ask(url, 6)} == {version}
-        asked = [pool.submit(ask, url, 500) for _ in range(4)]
-        deploys = 0
-        while not all(future.done() for future in asked):
-            deployment.deploy(site.product, site.versions[deploys % 2])
-            deploys += 1
-            time.sleep(0.1)
-        answers = [answer for future in asked for answer in future.result()]
-    assert len(answers) == 2000
-    assert deploys >= 3
-    assert {named for _, named, _ in answers} == set(site.versions)
-    for status, named, said in answers:
-        assert (status, said["model_version"]) == (200, named)
-        assert [one["risk"] for one in said["predictions"]] == site.risks[named]
+def deploy_during_requests(site, times, clients=4, rounds=5, pause=0.5):
+    """Deploys and reloads of gunicorn while clients ask: the answers, and the deploys with the time of each."""
+    with running(site.product) as server, concurrent.futures.ThreadPoolExecutor(clients) as pool:
+        ask_before_any_model(server.url)
+        deployment.deploy(site.product, site.versions[0])
+        wait_for(server.url, site.versions[0])
+        enough, deploys = threading.Event(), []
+        try:
+            asked = [pool.submit(keep_asking, server.url, times // clients, enough) for _ in range(clients)]
+            for number in range(1, rounds + 1):
+                version = site.versions[number % 2]
+                deployment.deploy(site.product, version)
+                deploys.append((time.monotonic(), version, wait_for(server.url, version)))
+                server.process.send_signal(signal.SIGHUP)
+                time.sleep(pause)
+                with session() as http:  # a new connection waits for a new worker, which may take a busy machine long
+                    ask(http, server.url)
+        finally:
+            enough.set()
+        return [answer for future in asked for answer in future.result()], deploys
+
+
+def test_deploys_and_reloads_during_requests_fail_none_and_mix_nothing(site):
+    """Each answer is wholly of the release that it names, and two seconds after a deploy that is the new one."""
+    answers, deploys = deploy_during_requests(site, 400, rounds=2)
+    assert len(answers) >= 400
+    assert {answer.named for answer in answers} == set(site.versions)
+    for answer in answers:
+        assert (answer.status, answer.said["model_version"]) == (200, answer.named)
+        assert [one["risk"] for one in answer.said["predictions"]] == site.risks[answer.named]
+    assert max(taken for _, _, taken in deploys) < 2
+    for (at, version, _), after in zip(deploys, [*(at for at, *_ in deploys[1:]), float("inf")], strict=True):
+        assert {answer.named for answer in answers if at + 2 < answer.at < after - 1} <= {version}
     assert "serving" in (site.home / "logs" / "app.txt").read_text()
 
 

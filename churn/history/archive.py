@@ -5,6 +5,7 @@ reach the database, left out is written by the next one.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from churn import clients, dataset, decisions, heldout, sheet
 from churn.calls import calllist
 from churn.calls.calllist import Choice
 from churn.calls.changes import REMOVED
+from churn.calls.reasons import Reason
 from churn.config import Product
 from churn.dataset import Record
 from churn.history.reading import HELD_OUT, SNOOZED
@@ -64,7 +66,7 @@ def update(product: Product, record: Record, at: str) -> str:
 
 
 def listed(
-    choice: Choice, status: Sequence[tuple[str, str]], told: Sequence[Sequence[str]], changed: pd.DataFrame
+    choice: Choice, status: Sequence[tuple[str, str]], told: Sequence[Sequence[Reason]], changed: pd.DataFrame
 ) -> list[dict[str, Any]]:
     """A call list as the history keeps it: who is to be called, who would have been, and who came off it."""
     people = choice.population
@@ -74,7 +76,7 @@ def listed(
         return {"client": people.names[position], "status": status, **known}
 
     rows = [
-        row(position, state) | {"rank": rank, "why": why, "reasons": list(reasons)}
+        row(position, state) | {"rank": rank, "why": why, "reasons": [asdict(reason) for reason in reasons]}
         for rank, (position, (state, why), reasons) in enumerate(zip(choice.listed, status, told, strict=True), 1)
     ]
     uncalled = set(choice.compared.tolist()) - set(choice.listed.tolist())

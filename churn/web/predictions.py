@@ -1,95 +1,226 @@
 """POST /prediction: the risks of the rows, or of the file, that a request sends."""
 
+import csv
+import io
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from flask import Blueprint, Response, abort, request
-from pydantic import ValidationError
+from flask import Blueprint, Response, abort, current_app, request
+from flask.sansio.blueprints import BlueprintSetupState
+from pydantic import TypeAdapter, ValidationError
 
-from churn import columns, dataset, estimators
+from churn import columns, dataset, estimators, sheet
 from churn.config import Product
 from churn.errors import DataError
 from churn.releases import Release
-from churn.web import datafiles
+from churn.web import asking, counters, datafiles, uploads
 from churn.web.access import READ, scope
-from churn.web.answers import MAX_BODY, answer
-from churn.web.schemas import PredictionRequest
-from churn.web.served import asked, site
+from churn.web.answer_schemas import PredictionAnswer
+from churn.web.document import operation
+from churn.web.schemas import FormRequest, PredictionQuery, PredictionRequest, Rows, UploadRequest
+from churn.web.scorer import Scorer
+from churn.web.served import Served, asked, site
+from churn.web.uploads import MAX_FILE
 
 api = Blueprint("predictions", __name__)
+to_json = TypeAdapter(Any).dump_json  # a fraction of the time of the standard library's
 
-MAX_FILE = 16 * 2**20  # bytes of a file; more is work for scoring.py, not for a request
+AT_ONCE = 1_000  # rows; longer answers are made while they are sent
+SCORERS = "churn.scorers"  # among the app's extensions: a product's name -> the scorer of its last release
+
+FORM, UPLOAD, CSV = "application/x-www-form-urlencoded", "multipart/form-data", "text/csv"
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Rows' risks, and the ids of those that have one."""
+
+    risks: Sequence[float]
+    ids: Sequence[str | None]
+
+
+@api.record_once
+def _prepare(state: BlueprintSetupState) -> None:
+    state.app.extensions[SCORERS] = {}
+
+
+def scorer(served: Served, release: Release) -> Scorer:
+    """The scorer of a release, made on first use."""
+    known = current_app.extensions[SCORERS]
+    found = known.get(served.product.name)
+    if found is None or found.release is not release:
+        found = known[served.product.name] = Scorer(release)
+    return found
 
 
 @api.post("/prediction")
 @scope(READ)
+@operation(
+    query=PredictionQuery,
+    json=PredictionRequest,
+    bodies={FORM: FormRequest, UPLOAD: UploadRequest, CSV: "a CSV file with a header and a row a client"},
+    answer=PredictionAnswer,
+    answers={CSV: "with the columns id (where rows have one), risk and leaves"},
+    refusals=(503,),
+)
 def prediction() -> Response:
-    """Each row's risk to leave, for {"dataset_path": "<a CSV in the data folders>"} or {"rows": [{...}, ...]}."""
+    """Each row's risk to leave, for rows or a CSV file.
+
+    Send {"rows": [{...}, ...]} or {"dataset_path": "<a CSV in the data folders>"} as JSON, either of them as a form, or
+    the CSV file itself: as the body (text/csv), or in the field `file` of a multipart form. Labels are not needed. One
+    row that breaks the contract refuses them all, and the answer names it.
+    """
+    asks = request._get_current_object()  # type: ignore[attr-defined]  the proxy looks it up anew each time
+    as_csv = bool(asks.query_string) and asking.query(PredictionQuery).format == "csv"
     served, release = asked()
-    wanted = _body()
-    if wanted.rows is not None:
-        risks, ids = _risks_of_rows(release, wanted.rows)
-    else:
-        risks, ids = _risks_of_file(served.product, release, wanted.dataset_path)
-    predictions: list[dict[str, Any]] = [{"risk": risk, "leaves": risk >= release.threshold} for risk in risks]
-    for one, client in zip(predictions, ids, strict=True):
-        if client is not None:
-            one["id"] = client
-    return answer(served, release, rows=len(risks), threshold=release.threshold, predictions=predictions)
+    read = READERS.get(asks.environ.get("CONTENT_TYPE", "")) or READERS.get(asks.mimetype)
+    if read is None:
+        abort(415, f"send JSON, with the header Content-Type: {asking.JSON}; or {', '.join(list(READERS)[1:])}")
+    scored = read(served, release)
+    counters.predicted(served.product.name, release.version, scored.risks)
+    return (_table if as_csv else _json)(served.product, release, scored)
 
 
-def _body() -> PredictionRequest:
-    if request.mimetype != "application/json":
-        abort(415, "send JSON, with the header Content-Type: application/json")
-    content = request.get_data(cache=False)
-    if request.content_length is None and len(content) >= MAX_BODY:
-        abort(413)  # Flask refuses what announces its length; what comes in chunks it only cuts off
+# ---- what is sent ----------------------------------------------------------------------------------------------------
+
+
+def _of_json(served: Served, release: Release) -> Scored:
+    content = asking.sent()
+    wanted = asking.parsed(PredictionRequest, content)
+    rows = wanted.rows
+    scored = of_file(served.product, release, wanted.dataset_path) if rows is None else of_rows(served, release, rows)
+    # Rows that break the contract have been named by now, NaN among them; this is for what was not looked at.
+    if asking.may_be_loose(content, 1 + sum(map(len, rows or ()))):
+        asking.check_strictly(content)
+    return scored
+
+
+def _of_form(served: Served, release: Release) -> Scored:
+    fields = asking.single(request.form)
     try:
-        return PredictionRequest.model_validate_json(content)
+        wanted = FormRequest.model_validate(fields)
     except ValidationError as error:
-        fault = error.errors(include_url=False, include_input=False)[0]
-        place = list(fault["loc"])
-        if len(place) > 1 and place[0] == "rows":
-            place = [f"row {place[1] + 1}", *place[2:]]
-        where = "".join(f"{str(part)[:100]}: " for part in place)
-        abort(400 if fault["type"] == "json_invalid" else 422, where + fault["msg"].removeprefix("Value error, "))
+        asking.refuse(error)
+    if wanted.dataset_path is None:
+        return of_rows(served, release, [fields])
+    if len(fields) > 1:
+        abort(422, "send either dataset_path or the fields of one row")
+    return of_file(served.product, release, wanted.dataset_path)
 
 
-def _risks_of_rows(release: Release, rows: Sequence[Mapping[str, Any]]) -> tuple[list[float], list[str | None]]:
+def _of_csv(served: Served, release: Release) -> Scored:
+    with uploads.body() as file:
+        return of_descriptor(served.product, release, file.fileno(), uploads.NAME)
+
+
+def _of_upload(served: Served, release: Release) -> Scored:
+    with uploads.field() as file:
+        return of_descriptor(served.product, release, file.fileno(), uploads.NAME)
+
+
+READERS: Mapping[str, Callable[[Served, Release], Scored]] = {
+    asking.JSON: _of_json,
+    FORM: _of_form,
+    UPLOAD: _of_upload,
+    CSV: _of_csv,
+}
+
+
+# ---- the risks -------------------------------------------------------------------------------------------------------
+
+
+def of_rows(served: Served, release: Release, rows: Rows) -> Scored:
+    """Plain rows' risks; 422 names the row that breaks the contract."""
     try:
-        risks = estimators.risks_of_rows(release.model, rows, release.columns)
-        return risks.tolist(), [_id(row, release.columns) for row in rows]
+        return Scored(scorer(served, release).risks(rows), [_id(row, release.columns) for row in rows])
     except DataError:
-        for number, row in enumerate(rows, start=1):  # checked again one by one, to name the row
-            try:
-                columns.features_of(row, release.columns)
-                _id(row, release.columns)
-            except DataError as fault:
-                abort(422, f"row {number}: {fault}")
+        check(rows, release.columns)
         raise
+
+
+def check(rows: Rows, contract: columns.Columns) -> None:
+    """Answer 422 for the first row that breaks the contract."""
+    for number, row in enumerate(rows, start=1):
+        try:
+            columns.features_of(row, contract)
+            _id(row, contract)
+        except DataError as fault:
+            abort(422, f"row {number}: {fault}")
 
 
 def _id(row: Mapping[str, Any], contract: columns.Columns) -> str | None:
     return columns.category(row.get(contract.id), contract.id) if contract.id else None
 
 
-def _risks_of_file(product: Product, release: Release, path: str) -> tuple[list[float], list[str | None]]:
+def of_file(product: Product, release: Release, path: str) -> Scored:
+    """The risks of the rows of a CSV file in the data folders."""
     descriptor = datafiles.open_data(product, path)
     if descriptor is None:
         abort(404, f"no such CSV file in the data folders of {product.name}")
     try:
         if os.fstat(descriptor).st_size > MAX_FILE:
             abort(422, f"the file is larger than {MAX_FILE // 2**20} MB; that is work for scoring.py (clients_path)")
-        # The contract is the release's: what config.json says by now may be meant for the next one.
-        contract = replace(product, columns=release.columns)
-        with site().file_reading:
-            frame = dataset.read_file(contract, descriptor, path.rpartition("/")[2])
+        return of_descriptor(product, release, descriptor, path.rpartition("/")[2])
     finally:
         os.close(descriptor)
+
+
+def of_descriptor(product: Product, release: Release, descriptor: int, name: str) -> Scored:
+    """The risks of the rows of an open CSV file.
+
+    Raises:
+        DropError: a row breaks the contract; the message names the line.
+    """
+    # The contract is the release's: what config.json says by now may be meant for the next one.
+    contract = replace(product, columns=release.columns)
+    with site().file_reading:
+        frame = dataset.read_file(contract, descriptor, name)
     risks = estimators.risks(release.model, frame).tolist()
     if release.columns.id is None:
-        return risks, [None] * len(risks)
+        return Scored(risks, [None] * len(risks))
     clients = frame[release.columns.id]
-    return risks, clients.astype(object).where(clients.notna(), None).tolist()
+    return Scored(risks, clients.astype(object).where(clients.notna(), None).tolist())
+
+
+# ---- what is answered ------------------------------------------------------------------------------------------------
+
+
+def _json(product: Product, release: Release, scored: Scored) -> Response:
+    threshold, count = release.threshold, len(scored.risks)
+    head = {"product": product.name, "model_version": release.version, "rows": count, "threshold": threshold}
+
+    def told(start: int) -> list[dict[str, Any]]:
+        part = slice(start, start + AT_ONCE)
+        return [
+            {"risk": risk, "leaves": risk >= threshold} | ({} if client is None else {"id": client})
+            for risk, client in zip(scored.risks[part], scored.ids[part], strict=True)
+        ]
+
+    def pieces() -> Iterator[bytes]:
+        yield to_json(head)[:-1] + b',"predictions":['
+        for start in range(0, count, AT_ONCE):
+            yield (b"," if start else b"") + to_json(told(start))[1:-1]
+        yield b"]}\n"
+
+    if count > AT_ONCE:
+        return Response(pieces(), content_type=asking.JSON)
+    return Response(to_json(head | {"predictions": told(0)}) + b"\n", content_type=asking.JSON)
+
+
+def _table(product: Product, release: Release, scored: Scored) -> Response:
+    named = release.columns.id is not None
+
+    def pieces() -> Iterator[bytes]:
+        yield b"id,risk,leaves\r\n" if named else b"risk,leaves\r\n"
+        for start in range(0, len(scored.risks), AT_ONCE):
+            text = io.StringIO(newline="")
+            writer, part = csv.writer(text), slice(start, start + AT_ONCE)
+            for risk, client in zip(scored.risks[part], scored.ids[part], strict=True):
+                cells = [repr(risk), str(risk >= release.threshold).lower()]
+                writer.writerow([sheet.cell(client or ""), *cells] if named else cells)
+            yield text.getvalue().encode()
+
+    headers = {"Content-Disposition": f'attachment; filename="risks-{product.name}.csv"'}
+    return Response(pieces(), mimetype=CSV, headers=headers)

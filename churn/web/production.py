@@ -1,5 +1,6 @@
 """One product's release in production: loaded once, shared by all threads, followed when the link moves."""
 
+import contextlib
 import logging
 import os
 import threading
@@ -38,11 +39,13 @@ class Failure:
 class Production:
     """One product's release in production: loaded once, shared by all threads, followed when the link moves.
 
-    While a new release loads, and when it cannot be loaded, the old one goes on serving.
+    While a new release loads, and when it cannot be loaded, the old one goes on serving. Where the link is watched
+    (see churn/web/watching.py) no request loads a new one; elsewhere the first that finds the link moved does.
     """
 
     def __init__(self, product: Product) -> None:
         self.product = product
+        self.watched = False
         self._held: tuple[Place, Release] | None = None
         self._failure: Failure | None = None
         self._loading = threading.Lock()
@@ -54,8 +57,8 @@ class Production:
             NoRelease: nothing is in production.
             ReleaseError: what is there cannot be loaded, and there is no older one to go on with.
         """
-        place, held = self._look(), self._held
-        if held and held[0] == place:
+        held = self._held
+        if held and (self.watched or held[0] == self._look()):
             return held[1]
         if not self._loading.acquire(blocking=held is None):
             return held[1]  # another thread is loading the new one
@@ -63,6 +66,12 @@ class Production:
             return self._follow()
         finally:
             self._loading.release()
+
+    def follow(self) -> None:
+        """Look where the link points now and load that, unless it serves already; what is wrong is told elsewhere."""
+        with contextlib.suppress(ReleaseError), self._loading:
+            if self._held is None or self._held[0] != self._look():
+                self._follow()
 
     def problem(self) -> str | None:
         """Why what is in production now is not what serves; None when it does."""

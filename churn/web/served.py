@@ -1,7 +1,9 @@
 """What the app holds for each product: its release in production and its history, shared by a worker's threads."""
 
+import itertools
+import secrets
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from flask import abort, current_app, g, request
@@ -9,7 +11,9 @@ from flask import abort, current_app, g, request
 from churn.config import Product
 from churn.history.store import History, connect
 from churn.releases import Release
+from churn.web.counters import Counters
 from churn.web.production import Production
+from churn.web.tokens import Tokens
 
 EXTENSION = "churn"
 
@@ -49,7 +53,16 @@ class Site:
 
     products: Mapping[str, Served]
     commands: Commands
+    tokens: Tokens
+    hosts: Collection[str]  # the names under which it answers
+    counters: Counters
     file_reading: threading.Lock = field(default_factory=threading.Lock)  # one file at a time bounds a worker's memory
+    _name: str = field(default_factory=lambda: secrets.token_hex(6))
+    _requests: Iterator[int] = field(default_factory=itertools.count)
+
+    def new_request_id(self) -> str:
+        """A name for a request that no other has, of this app or of another worker's."""
+        return f"{self._name}-{next(self._requests)}"
 
 
 def site() -> Site:
@@ -74,12 +87,13 @@ def asked() -> tuple[Served, Release]:
     Raises:
         ReleaseError: nothing can serve.
     """
-    found = product(request.args.get("product"))
+    found = product(request.args.get("product") if request.query_string else None)
     return found, answering(found)
 
 
 def answering(found: Served) -> Release:
     """The release that answers this request; the answer's header names it."""
+    g.product = found.product.name
     release = found.production.release()
     g.model_version = release.version
     return release

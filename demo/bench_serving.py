@@ -1,0 +1,184 @@
+"""Measure predictions over HTTP beside an empty Flask route, a usual Flask app, and `mlflow models serve`.
+
+Each side runs with two workers on this machine and is asked by wrk (a Debian package), the sides in turn; the best of
+the rounds counts. Ours is what a user gets: the token is compared, the request checked against the column contract,
+the answer counted and logged. The empty route runs under the same gunicorn settings and does nothing. The usual app
+makes a DataFrame of the rows for a pipeline of ColumnTransformer and LogisticRegression, as most tutorials do. MLflow
+gets an environment of its own (in a scratch folder; minutes, and 1 GB from PyPI) and that pipeline.
+
+    python demo/bench_serving.py [--quick]
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+HOME = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(HOME))
+
+import requests
+
+from demo import bench_servers as servers
+from demo.bench_servers import Side
+
+START_SECONDS, CONNECTIONS = 120, 16
+CLIENTS, MANY = 5_000, 1_000  # rows to train on, and of the larger request
+FIRST_PORT = 18_000
+
+
+class Sized(Protocol):
+    """What of a benchmark's size is read here."""
+
+    @property
+    def peers(self) -> bool:
+        """Whether MLflow is installed to be measured beside it."""
+
+    @property
+    def http_seconds(self) -> int:
+        """How long each side is asked in a round."""
+
+    @property
+    def http_rounds(self) -> int:
+        """How often each side is asked."""
+
+
+def serving(scratch: Path, _files: list[Path], size: Sized) -> Iterator[tuple[str, ...]]:
+    """Requests a second for one row and for many: ours with each kind of model, and the others."""
+    if not shutil.which("wrk"):
+        raise RuntimeError("wrk is not here; install it with: apt-get install wrk")
+    frame = servers.rows(CLIENTS)
+    sides = [
+        servers.empty(scratch),
+        *(servers.ours(scratch, kind, frame) for kind in ("logistic", "lightgbm")),
+        servers.usual(scratch, frame),
+    ]
+    trouble = ""
+    if size.peers:
+        try:
+            sides.append(servers.mlflow(scratch))
+        except RuntimeError as error:
+            trouble = str(error)
+    features = [*servers.NUMBERS, *servers.CATEGORIES]
+    posted = json.loads(frame[features].head(MANY).to_json(orient="records"))
+    for count, title in ((1, "one row"), (MANY, f"{MANY:,} rows")):
+        found = measured(scratch, sides, posted[:count], size)
+        yield from _lines(title, found, trouble)
+
+
+# ---- asking ----------------------------------------------------------------------------------------------------------
+
+
+def measured(scratch: Path, sides: Sequence[Side], posted: list[dict[str, Any]], size: Sized) -> dict[str, float]:
+    """The most requests a second that each side answered in a round, all of them well."""
+    best: dict[str, float] = {}
+    for turn in range(size.http_rounds):
+        for i, side in enumerate(sides):
+            with _started(side, FIRST_PORT + 20 * turn + i) as url:
+                rate = _asked(scratch, side, url, posted, size.http_seconds)
+            best[side.name] = max(rate, best.get(side.name, 0.0))
+    return best
+
+
+@contextlib.contextmanager
+def _started(side: Side, port: int) -> Iterator[str]:
+    bind = ["--port", str(port)] if "mlflow" in side.command else ["--bind", f"127.0.0.1:{port}"]
+    variables = {**os.environ, "PYTHONPATH": str(HOME), "OMP_NUM_THREADS": "1", **side.variables}
+    process = subprocess.Popen(
+        [*side.command, *bind],
+        cwd=side.folder,
+        env=variables,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    url = f"http://127.0.0.1:{port}{side.path}"
+    try:
+        yield url
+    finally:
+        os.killpg(process.pid, 15)
+        process.wait(40)
+
+
+def _asked(scratch: Path, side: Side, url: str, posted: list[dict[str, Any]], seconds: int) -> float:
+    body = json.dumps({side.key: posted})
+    _wait(side, url, body)
+    headers = {"Content-Type": "application/json", **side.headers}
+    script = scratch / "post.lua"
+    lines = [f"wrk.headers[{json.dumps(name)}] = {json.dumps(value)}" for name, value in headers.items()]
+    script.write_text("\n".join(['wrk.method = "POST"', f"wrk.body = [==[{body}]==]", *lines]))
+    for duration in (1, seconds):  # once to warm up
+        command = ["wrk", "-t", "2", "-c", str(CONNECTIONS), "-d", f"{duration}s", "-s", str(script), url]
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    if bad := re.search(r"(Non-2xx.*|Socket errors.*)", said):
+        raise RuntimeError(f"{side.name}: {bad[0]}")
+    return float(re.search(r"Requests/sec:\s+([\d.]+)", said)[1])
+
+
+def _wait(side: Side, url: str, body: str) -> None:
+    headers = {"Content-Type": "application/json", **side.headers}
+    until = time.monotonic() + START_SECONDS
+    with requests.Session() as session:
+        session.trust_env = False
+        while True:
+            with contextlib.suppress(requests.ConnectionError):
+                answer = session.post(url, data=body, headers=headers, timeout=60)
+                if answer.ok:
+                    return
+                if answer.status_code != requests.codes.unavailable:
+                    raise RuntimeError(f"{side.name}: {answer.status_code}: {answer.text[:300]}")
+            if time.monotonic() > until:
+                raise RuntimeError(f"{side.name} does not answer at {url}")
+            time.sleep(0.2)
+
+
+WANTED = {
+    ("one row", "ours, logistic"): (">= 0.5 x the empty route", ">= 10 x the usual app"),
+    ("one row", "ours, lightgbm"): (">= 0.35 x the empty route", ""),
+    (f"{MANY:,} rows", "ours, logistic"): ("", ">= 4 x the usual app"),
+}
+
+
+def _lines(title: str, found: dict[str, float], trouble: str) -> Iterator[tuple[str, ...]]:
+    route, app = found["an empty Flask route"], found["Flask and a scikit-learn pipeline"]
+    for name, rate in found.items():
+        ratios = f"{rate / route:.2f} x the empty route, {rate / app:.1f} x the usual app"
+        wanted = " and ".join(filter(None, WANTED.get((title, name), ())))
+        yield (f"{title}: {name}", "", f"{rate:,.0f} a second", ratios, wanted)
+    if trouble:
+        yield (f"{title}: mlflow models serve", trouble, "", "", "")
+
+
+@dataclass(frozen=True)
+class Size:
+    """How long is measured, and whether beside MLflow."""
+
+    peers: bool
+    http_seconds: int
+    http_rounds: int
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measure, and print a line for each figure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a second each and without MLflow: whether it works")
+    options = parser.parse_args(argv)
+    size = Size(peers=False, http_seconds=1, http_rounds=1) if options.quick else Size(True, 8, 2)
+    with tempfile.TemporaryDirectory(prefix="churn-bench-") as scratch:
+        for line in serving(Path(scratch), [], size):
+            print("; ".join(text for text in line if text), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

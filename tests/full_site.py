@@ -1,0 +1,30 @@
+"""A product with all that the API tells of: two releases, judged drops, scored clients, a history and diagnostics."""
+
+from types import SimpleNamespace
+
+import deployment
+import diagnostics
+import scoring
+from churn import releases
+from demo import fabricate
+from tests import loop
+from tests.serving_site import drop
+
+ROW = {"corporation": "abcd", "lastmonth_activity": 10, "lastyear_activity": 200, "number_of_employees": 3}
+
+
+def make_full_site(folder, **settings):
+    """Two months to learn from, one as before, two in which everything has changed, and a rollback at the end."""
+    product = loop.make(folder, **settings)
+    drop(product.test, 9, clients=50, first=loop.CLIENTS)
+    loop.put(product, 1, 2)
+    loop.decide(product)
+    for month in (3, 4, 5):
+        loop.put(product, month, drift=loop.changed(4))
+        loop.decide(product)
+    assert len(releases.history(product)) == 2
+    scoring.score_clients(product)
+    deployment.deploy(product, rollback=True, why="a test")
+    scoring.score_clients(product)
+    diagnostics.diagnose(product, no_packages=True)
+    return SimpleNamespace(product=product, home=folder, file=fabricate.file_name("corporate", 9))
