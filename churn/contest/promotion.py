@@ -16,6 +16,7 @@ from typing import Any
 
 from churn.contest.comparison import Comparison, Paired
 from churn.drift import Verdict
+from churn.settings import Promotion
 
 AUC_ALPHA = 0.01
 GUARD_Z = -1.645  # a guard that is worse by more standard errors than this stops a promotion
@@ -30,9 +31,7 @@ class Trial:
     groups: Mapping[str, Comparison] = field(default_factory=dict)
 
 
-def chosen(
-    trials: Mapping[str, Trial], *, confidence: float, min_rows: int, min_class_rows: int, rival: str
-) -> tuple[str | None, Verdict]:
+def chosen(trials: Mapping[str, Trial], rules: Promotion, *, rival: str) -> tuple[str | None, Verdict]:
     """The recipe that replaces the champion, or None; and the verdict with the numbers of every recipe.
 
     Of several that earn it, the one with the best average precision.
@@ -46,7 +45,7 @@ def chosen(
     }
     if not trials:
         return None, Verdict(False, "no rows on which a challenger could meet the champion", numbers)
-    found = {name: _earned(trial, confidence, len(trials), min_rows, min_class_rows) for name, trial in trials.items()}
+    found = {name: _earned(trial, rules, len(trials)) for name, trial in trials.items()}
     order = sorted(trials, key=lambda name: -trials[name].comparison.average_precision.difference)
     winner = next((name for name in order if found[name][0]), None)
     shown = winner or order[0]
@@ -72,20 +71,20 @@ def rolled_back(comparison: Comparison, *, before: str, min_class_rows: int) -> 
     return Verdict(yes, f"the release before, {_words(comparison, 'the one in production')}", numbers)
 
 
-def _earned(trial: Trial, confidence: float, recipes: int, min_rows: int, min_class_rows: int) -> tuple[bool, str]:
-    against = next(_objections(trial, confidence, recipes, min_rows, min_class_rows), None)
+def _earned(trial: Trial, rules: Promotion, recipes: int) -> tuple[bool, str]:
+    against = next(_objections(trial, rules, recipes), None)
     by_rank = "" if trial.comparison.average_precision.z > 1.96 else f", by ROC AUC ({_pair(trial.comparison.roc_auc)})"
     return against is None, against or f"better{by_rank}"
 
 
-def _objections(trial: Trial, confidence: float, recipes: int, min_rows: int, min_class_rows: int) -> Iterator[str]:
+def _objections(trial: Trial, rules: Promotion, recipes: int) -> Iterator[str]:
     """Why the challenger does not replace the champion, the gravest first."""
     c = trial.comparison
-    if _too_few_labels(c, min_class_rows):
-        yield f"so few rows decide nothing, at least {min_class_rows} of each label are needed"
-    if not _better(c, confidence, recipes):
+    if _too_few_labels(c, rules.min_class_rows):
+        yield f"so few rows decide nothing, at least {rules.min_class_rows} of each label are needed"
+    if not _better(c, rules.confidence, recipes):
         able = c.average_precision.difference + 1.96 * c.average_precision.error > 0
-        yield "too few rows to tell" if c.rows < min_rows and able else "not better beyond chance"
+        yield "too few rows to tell" if c.rows < rules.min_rows and able else "not better beyond chance"
     if c.average_precision.z < GUARD_Z:
         yield f"better by ROC AUC, but its average precision is worse ({_pair(c.average_precision)})"
     if c.log_loss.z > -GUARD_Z:
