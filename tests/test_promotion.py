@@ -98,6 +98,14 @@ def test_with_few_rows_a_difference_that_is_found_counts():
     assert decided(4, rows=500, positives=100).yes
 
 
+def test_where_the_order_is_the_same_better_risks_are_enough_if_the_product_s_own_metric_is_better_too():
+    found = decided(0.5, auc=0.2, log_loss=-5, guard=4)
+    assert found.yes
+    assert found.reason.endswith(": better, by log loss (0.450 against 0.500) and f1 (0.540 against 0.500)")
+    for less in ({"guard": 1.6}, {"log_loss": -3.2}, {"auc": -1.7}):
+        assert not decided(0.5, **{"auc": 0.2, "log_loss": -5, "guard": 4, **less}).yes, less
+
+
 @pytest.mark.parametrize(("rows", "positives"), [(5, 3), (5000, 9), (5000, 4991), (5000, 0), (0, 0)])
 def test_with_a_handful_of_one_label_nothing_is_decided(rows, positives):
     found = decided(4, rows=rows, positives=positives)
@@ -212,7 +220,8 @@ def test_whatever_the_numbers_a_yes_means_better_and_not_worse_in_anything_that_
     assert promotion.chosen({name: trials[name] for name in sorted(names)}, rules, rival=RIVAL)[1].yes is verdict.yes
     if winner:
         c = trials[winner].comparison
-        assert max(c.average_precision.z, c.roc_auc.z) > NormalDist().inv_cdf(confidence)
+        better_risks = c.guard.z > 1.645 and c.roc_auc.z > -1.645 and -c.log_loss.z > NormalDist().inv_cdf(0.9995)
+        assert max(c.average_precision.z, c.roc_auc.z) > NormalDist().inv_cdf(confidence) or better_risks
         assert c.log_loss.z <= 1.645
         assert c.guard.z >= -1.645
         assert all(its.average_precision.z >= -1.645 for its in trials[winner].groups.values())

@@ -4,9 +4,10 @@ A challenger is a recipe, a way of training: on all rows, with the newest weighi
 began. It is judged prequentially: for each drop it is trained on the drops before and predicts this one, and so is
 compared with the champion on rows that neither has trained on. The winner is trained once more, with the newest drop.
 
-The test is one-sided and has two ways: average precision at `1 - confidence`, or ROC AUC (DeLong) at AUC_ALPHA, both
-divided by the number of recipes. F1, precision at capacity and profit have too little power to be the test; they,
-the log loss, and the groups of clients are guards.
+The test is one-sided and has three ways, each divided by the number of recipes: average precision at `1 - confidence`,
+ROC AUC (DeLong) at AUC_ALPHA, or the log loss at LOSS_ALPHA together with the product's own metric: when the unit of a
+column changes, the order may survive while the risks, and with them the threshold, are wrong. F1, precision at capacity
+and profit have too little power to be the test; they, the log loss, and the groups of clients are guards.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,7 @@ from churn.drift import Verdict
 from churn.settings import Promotion
 
 AUC_ALPHA = 0.01
+LOSS_ALPHA = 0.0005
 GUARD_Z = -1.645  # a guard that is worse by more standard errors than this stops a promotion
 ROLLBACK_CONFIDENCE = 0.9975  # a promotion is tested again after every drop, so each test is stricter
 
@@ -73,8 +75,7 @@ def rolled_back(comparison: Comparison, *, before: str, min_class_rows: int) -> 
 
 def _earned(trial: Trial, rules: Promotion, recipes: int) -> tuple[bool, str]:
     against = next(_objections(trial, rules, recipes), None)
-    by_rank = "" if trial.comparison.average_precision.z > 1.96 else f", by ROC AUC ({_pair(trial.comparison.roc_auc)})"
-    return against is None, against or f"better{by_rank}"
+    return against is None, against or f"better{_by(trial.comparison)}"
 
 
 def _objections(trial: Trial, rules: Promotion, recipes: int) -> Iterator[str]:
@@ -100,8 +101,18 @@ def _better(c: Comparison, confidence: float, recipes: int) -> bool:
     def limit(alpha: float) -> float:
         return NormalDist().inv_cdf(1 - alpha / recipes)
 
-    by_auc = min(AUC_ALPHA, 1 - confidence)
-    return c.average_precision.z > limit(1 - confidence) or c.roc_auc.z > limit(by_auc)
+    by_auc, by_loss = min(AUC_ALPHA, 1 - confidence), min(LOSS_ALPHA, 1 - confidence)
+    in_order = c.average_precision.z > limit(1 - confidence) or c.roc_auc.z > limit(by_auc)
+    return in_order or (-c.log_loss.z > limit(by_loss) and c.guard.z > -GUARD_Z and c.roc_auc.z > GUARD_Z)
+
+
+def _by(c: Comparison) -> str:
+    """In what a better challenger is better, where it is not the average precision."""
+    if c.average_precision.z > 1.96:
+        return ""
+    if c.roc_auc.z > 1.96:
+        return f", by ROC AUC ({_pair(c.roc_auc)})"
+    return f", by log loss ({_pair(c.log_loss)}) and {c.guard_name.replace('_', ' ')} ({_pair(c.guard)})"
 
 
 def _too_few_labels(c: Comparison, least: int) -> bool:
