@@ -179,15 +179,18 @@ def _trained(
 def _carry_out(product: Product, decision: dict[str, Any], *, again: bool = False) -> dict[str, Any] | None:
     """Deploy what a decision says, unless that was done before; the decision if so.
 
-    A version that was put into production after the decision is left where it is: whoever rolled it back by hand is
-    not overruled, but for one who asks for it (`again`).
+    Whoever put a version into production by hand after the decision is not overruled, but for one who asks for it
+    (`again`).
     """
     import deployment
 
     if decision["action"] not in ("deployed", "rolled back"):
         return None
-    since = [entry["version"] for entry in releases.history(product) if entry["from"] >= decision["at"]]
-    if decision["challenger"] in since and not again:
+    since = [entry for entry in releases.history(product) if entry["from"] >= decision["at"]]
+    # The version may have been in production before: then deploying it left no entry.
+    by_hand = any(entry["from"] > decision["at"] for entry in since)
+    done = decision["challenger"] in (releases.current_version(product), *(entry["version"] for entry in since))
+    if (done or by_hand) and not again:
         return None
     may_go_back = decision["action"] == "deployed" and bool(releases.history(product))
     why = decision["promotion"]["reason"]
@@ -231,6 +234,7 @@ def refresh(product: Product, record: Record) -> dict[str, str]:
         "version": releases.current_version(product),
         "decisions": len(decisions.read(product)),
         "clients": idle.look([str(product.clients)]) if product.clients else "",
+        "settings": product.settings.model_dump(mode="json"),
     }
     path = product.reports / DONE
     scored = bool(state["version"]) or _newest_is_scored(product)
@@ -279,7 +283,7 @@ def main(arguments: list[str]) -> int:
     code = stage.main(tick, stage.argument("--force", **FORCE), argv=arguments)
     if path and code == stage.DONE and not any(pending.waits(product) for product in products):
         runs = {product.name: str(product.logs / "runs.jsonl") for product in products}
-        said = {product.name: summary.nothing_new(dataset.load_record(product)) for product in products}
+        said = {product.name: summary.nothing_new(product, dataset.load_record(product)) for product in products}
         idle.remember(path, runs, inputs + pending.outputs(products), before, inputs, said=said)
     return code
 

@@ -23,6 +23,7 @@ from churn.errors import ChurnError, HistoryError, NoRelease
 from churn.fitting import contributions
 from churn.history import archive
 from churn.history.store import History, connect
+from churn.history.writing import LIST as ISSUED
 from churn.monitoring import profile
 from churn.releases import Release
 from churn.report import blocks, calling, charts, content, pdf
@@ -89,7 +90,7 @@ def call_list(product: Product) -> str:
 
 def _listed(product: Product, folder: Path, book: History | None) -> str:
     release, now = releases.load(folder), stage.utc_now()
-    frame, key = clients.current(product), clients.key(product)
+    frame, snoozed = clients.current(product), book.snoozed(now[:10]) if book else ()
     choice = calllist.choose(
         frame,
         estimators.risks(release.model, frame),
@@ -97,12 +98,15 @@ def _listed(product: Product, folder: Path, book: History | None) -> str:
         product.columns,
         release.threshold,
         gone=clients.gone(frame, product).to_numpy(),
-        snoozed=book.snoozed(now[:10]) if book else (),
+        snoozed=snoozed,
     )
     told = _reasons(release, frame.iloc[choice.listed], profile.typical(releases.read_profile(folder)))
+    key = archive.list_key(product, snoozed)
+    last = book.last(ISSUED, before=key) if book else None
     before = book.memory(choice.population.names[choice.listed], before=key) if book else None
-    status = changes.status(choice, product.columns, before)
-    changed = changes.changes(choice, product.columns, status, before)
+    terms = {"other_terms": last is not None and not archive.same_terms(last["key"], key)}
+    status = changes.status(choice, product.columns, before, **terms)
+    changed = changes.changes(choice, product.columns, status, before, **terms)
     storage.write_if_changed(
         product.reports / LIST, sheet.csv(calllist.table(choice, product.columns, told, status, release.version))
     )

@@ -59,14 +59,8 @@ def against_constant(product: Product, version: str) -> drift.Verdict:
     rows = heldout.held_out(product, release, folder)
     constant = Scored(np.full(len(rows.left), release.manifest["data"]["positive_rate"]), 0.0)
     found = comparison.compare(rows.left, constant, Scored(rows.risk, rows.threshold))
-    rules = product.settings.promotion
-    _, verdict = promotion.chosen(
-        {release.manifest["recipe"]: Trial(found)},
-        confidence=rules.confidence,
-        min_rows=rules.min_rows,
-        min_class_rows=rules.min_class_rows,
-        rival="the constant guess",
-    )
+    trials = {release.manifest["recipe"]: Trial(found)}
+    _, verdict = promotion.chosen(trials, product.settings.promotion, rival="the constant guess")
     return verdict
 
 

@@ -163,6 +163,9 @@ def _explain(path: Path, fault: Any) -> str:
         return f"{where}a name is made of a to z, 0 to 9, - and _, starts with a letter or digit, and has at most 64"
     if fault["type"] == "extra_forbidden":
         known = list(model.model_fields)
+        block, _, inner = place[-1].partition(".")
+        if inner and block in known:
+            return f"{where}unknown key {key!r}; write it as a block: {json.dumps({block: {inner: fault['input']}})}"
         near = difflib.get_close_matches(place[-1], known, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         return f"{where}unknown key {key!r}; {hint}allowed: {', '.join(known)}"

@@ -80,7 +80,11 @@ def connect(product: "Product", spill: Path | None = None) -> "Iterator[duckdb.D
         reason = str(error).splitlines()[0]
         raise DataError(f"memory_limit_mb of {limit} is not enough, or {spill} is full: {reason}") from None
     except (duckdb.OperationalError, duckdb.InvalidInputException) as error:
-        raise DataError(f"{product.ingested} cannot be used: {str(error).splitlines()[0]}") from None
+        reason = str(error).splitlines()[0]
+        raise DataError(
+            f"{product.ingested} cannot be used: {reason}; restore it, or move it aside and run python fullprocess.py: "
+            f"every file that is still in {product.source} is then read anew"
+        ) from None
     finally:
         shutil.rmtree(spill, ignore_errors=True)
 

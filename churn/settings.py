@@ -156,6 +156,8 @@ class ProductSettings(_Strict):
             raise ValueError("as_of needs an id: together they are the row's key")
         if self.late_labels and not self.as_of:
             raise ValueError("late_labels needs as_of: a label finds its row by id and as_of")
+        if not isinstance(self.value, str) and self.value <= 0:
+            raise ValueError("value must be above 0: nothing can be gained from keeping a client who is worth nothing")
         if isinstance(self.value, str) and self.value not in [*self.numeric, *self.integer]:
             raise ValueError(f"value names {self.value!r}, which is no column of numeric or integer")
         unknown = sorted(set(self.promotion.groups) - set(self.categorical))
@@ -213,7 +215,8 @@ class Config(_Strict):
 def tables() -> str:
     """All keys in Markdown: those of the file, then those of a product."""
     parts = []
-    for title, model in (("The file", Config), ("Each product", ProductSettings)):
+    nested = 'Each product (`drift.policy` is the key `policy` of a block: `"drift": {"policy": "raw"}`)'
+    for title, model in (("The file", Config), (nested, ProductSettings)):
         lines = [f"{title}:", "", "| key | takes | default | what it is |", "|---|---|---|---|", *_rows(model)]
         parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)
@@ -236,7 +239,7 @@ def _takes(key: FieldInfo) -> str:
         return "column names"
     if get_origin(kind) is dict:
         return "blocks"
-    words = {int: "whole number", float: "number"}.get(kind, "text")
+    words = {int: "whole number", float: "number", bool: "`true` or `false`"}.get(kind, "text")
     bounds = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
     limits = [
         f"{bounds[mark]} {getattr(rule, mark)}" for rule in key.metadata for mark in bounds if hasattr(rule, mark)
@@ -247,6 +250,8 @@ def _takes(key: FieldInfo) -> str:
 def _default(key: FieldInfo) -> str:
     if key.is_required():
         return "must be given"
+    if isinstance(key.default, bool):
+        return f"`{str(key.default).lower()}`"
     return "none" if key.default in (None, []) else f"`{key.default}`"
 
 

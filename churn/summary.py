@@ -45,12 +45,12 @@ def headline(product: Product, record: Record, decision: dict[str, Any] | None, 
         return f"no data yet; put a file into {product.source}"
     if decision:
         return f"{decision['action']}; {production}: {decision['reason']}"
-    return f"brought up to date; {production}" if refreshed else nothing_new(record)
+    return f"brought up to date; {production}" if refreshed else nothing_new(product, record)
 
 
-def nothing_new(record: Record) -> str:
-    """What a run says that finds nothing; what was set aside before is not forgotten."""
-    aside = len(record.quarantined)
+def nothing_new(product: Product, record: Record) -> str:
+    """What a run says that finds nothing; what was set aside and still lies there is not forgotten."""
+    aside = sum((product.source / drop.name).exists() for drop in record.quarantined)
     if not aside:
         return idle.NOTHING_NEW
     files = f"{aside} files are" if aside > 1 else "1 file is"

@@ -120,14 +120,7 @@ def decide(setting: Setting, seed: int) -> Outcome:
         recipe: Trial(comparison.compare(left, champion, challenger))
         for recipe, challenger in zip(promotion.RECIPES, challengers, strict=False)
     }
-    rules = Promotion()
-    winner, verdict = promotion.chosen(
-        trials,
-        confidence=rules.confidence,
-        min_rows=rules.min_rows,
-        min_class_rows=rules.min_class_rows,
-        rival="the champion",
-    )
+    winner, verdict = promotion.chosen(trials, Promotion(), rival="the champion")
     found = [trial.comparison for trial in trials.values()]
     higher = any(c.guard.difference > 0 for c in found)
     return Outcome(winner is not None, higher, verdict.reason, found[0].average_precision.difference)

@@ -176,7 +176,7 @@ def test_each_row_has_the_value_of_its_client_and_the_groups_it_is_in(tmp_path):
     ingestion.ingest(product)
     arena = arena_of(product)
     met = arena.out_of_fold(LOGISTIC, {1: 1.0})
-    assert met.champion.value.tolist() == [0.0, *(2.0 * i for i in range(1, 90))]  # unknown counts as nothing
+    assert met.champion.value.tolist() == [90.0, *(2.0 * i for i in range(1, 90))]  # unknown: the median of the others
     assert {name: member.sum() for name, member in met.groups.items()} == {"channel web": 30, "channel shop": 30}
     assert len(met.left) == len(met.champion.risk) == 90
 

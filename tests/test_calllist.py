@@ -218,7 +218,13 @@ def test_the_list_of_10_000_clients_takes_less_than_three_times_as_long_as_scori
     typical = before[list(FEATURES)].median().to_dict()
     first = calllist.choose(before, estimators.risks(model, before), settings, COLUMNS, 0.5)
     memory = pd.DataFrame(
-        {"client": before["corporation"], "risk": first.population.risk, "gain": first.population.gain, "rank": np.nan}
+        {
+            "client": before["corporation"],
+            "risk": first.population.risk,
+            "gain": first.population.gain,
+            "rank": np.nan,
+            "aside": False,
+        }
     )
     memory.loc[first.listed, "rank"] = np.arange(1.0, 301)
 

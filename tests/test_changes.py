@@ -29,13 +29,15 @@ def memory(choice):
     people = choice.population
     rank = pd.Series(pd.NA, index=range(len(people.names)), dtype="Int64")
     rank[choice.listed] = range(1, len(choice.listed) + 1)
-    return pd.DataFrame({"client": people.names, "risk": people.risk, "gain": people.gain, "rank": rank})
+    aside = np.isin(np.arange(len(rank)), choice.compared) & rank.isna()
+    known = {"client": people.names, "risk": people.risk, "gain": people.gain}
+    return pd.DataFrame({**known, "rank": rank, "aside": aside})
 
 
-def whys(then, now):
+def whys(then, now, **terms):
     """Client -> (what, why), of those that entered and of those that came off."""
     before = memory(then)
-    table = changes.changes(now, COLUMNS, changes.status(now, COLUMNS, before), before)
+    table = changes.changes(now, COLUMNS, changes.status(now, COLUMNS, before, **terms), before, **terms)
     return {row.client_id: (row.change, row.why) for row in table.itertuples()}
 
 
@@ -102,6 +104,20 @@ def test_a_larger_share_left_uncalled_takes_clients_off_the_list():
     now = choose({HELD: 0.9, B: 0.5}, capacity=1, holdout=0.5)
     assert whys(then, now)[HELD] == ("removed", "in the holdout now")
     assert whys(now, then)[HELD] == ("entered", "may be called again")
+
+
+def test_who_was_known_to_have_left_and_is_back_is_said_to_have_been():
+    then, now = choose({A: 0.9, B: 0.5}, capacity=1, gone={A}), choose({A: 0.9, B: 0.5}, capacity=1)
+    assert whys(then, now)[A] == ("entered", "was known to have left")
+
+
+def test_where_the_list_is_made_by_other_terms_these_are_the_reason_and_not_the_gain():
+    then = choose({A: 0.9, B: 0.5, C: 0.4}, capacity=2)
+    now = choose({A: 0.9, B: 0.5, C: 0.4, D: 0.3}, capacity=3, values={C: 20.0, D: 30.0}, gone={A})
+    terms = "the list is made by other terms now (capacity, value or costs)"
+    found = whys(then, now, other_terms=True)
+    assert found == {C: ("entered", terms), D: ("entered", "new client"), A: ("removed", "left")}
+    assert whys(now, choose({C: 0.4, D: 0.3}, capacity=1), other_terms=True)[D] == ("removed", terms)
 
 
 def test_where_the_risk_is_the_same_it_was_the_value():

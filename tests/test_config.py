@@ -233,6 +233,11 @@ def test_an_unknown_key_is_told_with_the_nearest_and_with_what_is_allowed(tmp_pa
     (said,) = complaint_about(tmp_path, drift={"polcy": "raw"})
     wanted = "policy, auc_z, psi, label_points"
     assert said == f"product 'corporate': unknown key 'drift.polcy'; did you mean 'policy'? allowed: {wanted}"
+    (said,) = complaint_about(tmp_path, value=-3)
+    assert said.startswith("product 'corporate': value must be above 0")
+    (said,) = complaint_about(tmp_path, **{"promotion.guard": "f1"})  # as the README's table has it
+    block = '{"promotion": {"guard": "f1"}}'
+    assert said == f"product 'corporate': unknown key 'promotion.guard'; write it as a block: {block}"
 
 
 def test_every_missing_key_is_told_with_what_it_is_for(tmp_path):

@@ -243,9 +243,9 @@ def test_a_file_of_calls_is_told_with_what_could_not_be_used():
     said = calling.told(calls, compared(), {"c1", "c2", "c3", "far"}, ProductSettings(**SETTINGS))
     assert said[-4:] == [
         "2 of the 100 listed were called, which is allowed for.",
-        "1 of the 5 calls are of clients that were never scored (the first on line 4).",
-        "1 were made before the first list.",
-        "1 were of clients who did not rank high enough for the list of the time.",
+        "1 of the 5 calls is of a client that was never scored (the first on line 4).",
+        "1 was made before the first list.",
+        "1 was of a client who did not rank high enough for the list of the time.",
     ]
 
 

@@ -11,7 +11,11 @@ import pandas as pd
 import pytest
 
 import deployment
+import scoring
+import training
 from churn import config, dataset, estimators, releases, storage
+from churn.calls.changes import OTHER_TERMS
+from churn.history.store import connect
 from demo import fabricate
 from tests import odd_files
 from tests.conftest import FOLDERS, HOME
@@ -187,6 +191,37 @@ def test_a_rollback_by_hand_is_not_undone_by_the_next_tick(deployed, run):
     assert releases.current_version(product).startswith("0003")
 
 
+def test_a_rollback_of_what_was_deployed_by_hand_and_then_forced_is_not_undone_either(deployed, run):
+    product = make(deployed.config_path.parent, seed=1)
+    training.train(product)
+    scoring.score_version(product)
+    deployment.deploy(product)
+    time.sleep(1.1)  # the history's times are whole seconds
+    run(product, "--force")
+    assert releases.current_version(product).startswith("0002")
+    assert run(product).stdout == "corporate: nothing new\n"
+    time.sleep(1.1)
+    deployment.deploy(product, rollback=True)
+    run(product)
+    assert releases.current_version(product).startswith("0001")
+
+
+def test_a_list_by_other_terms_is_made_at_the_next_tick_and_kept_beside_the_first(deployed, run):
+    product = make(deployed.config_path.parent, capacity=30, value=250.0, contact_cost=4.0)
+    run(product)
+    assert len(pd.read_csv(product.reports / "calllist.csv")) == 30
+    changes = pd.read_csv(product.reports / "calllist-changes.csv")
+    assert set(changes["why"]) <= {OTHER_TERMS, "left", "in the holdout now"} and OTHER_TERMS in set(changes["why"])
+    with connect(product) as book:
+        lists = book.batches("list")
+        assert [row["status"] for row in book.last_list().rows].count("held out") == lists[-1]["rows"] - 30 - sum(
+            changes["change"] == "removed"
+        )
+        assert len(lists) == 2
+        assert set(book.compared()["period"]) == {lists[-1]["id"]}  # of the lists of one day the last
+    assert run(product).stdout == "corporate: nothing new\n"
+
+
 def test_with_one_label_only_there_is_no_model_and_the_reason_is_given(tmp_path, run):
     product = make(tmp_path)
     path = drop(product, 1)
@@ -220,6 +255,9 @@ def test_a_file_set_aside_is_told_once_with_exit_1_and_stops_nothing(deployed, r
     assert len(decided(deployed)) == 2
     for _ in range(2):  # looking closely, and by the note
         assert run(deployed).stdout.startswith("corporate: nothing new; 1 file is still set aside")
+    (deployed.source / "broken.csv").unlink()
+    for _ in range(2):
+        assert run(deployed).stdout == "corporate: nothing new\n"
 
 
 @pytest.mark.parametrize("name", ["clients.csv", "report.pdf", "diagnostics.json"])

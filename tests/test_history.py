@@ -310,7 +310,7 @@ def test_the_list_remembers_who_was_on_it_and_how_the_others_were_scored(history
     assert history.write_list("0001-a", "k1", rows, at=DAYS[1], drop=1) == 3
     found = history.memory(["amy", "eve", "new"])
     assert found.astype(object).where(found.notna(), None).to_numpy().tolist() == [
-        ["bob", 0.9, 9.0, 1], ["amy", 0.5, 5.0, None], ["eve", 0.4, 4.0, None],
+        ["bob", 0.9, 9.0, 1, False], ["amy", 0.5, 5.0, None, True], ["eve", 0.4, 4.0, None, False],
     ]  # fmt: skip
     history.write_list("0002-b", "k2", [{"client": "eve", "status": "stayed", "rank": 1}], at=DAYS[2])
     assert history.memory([])["client"].tolist() == ["eve"]

@@ -12,7 +12,7 @@ import training
 from churn import dataset, decisions, estimators, releases, storage
 from churn.contest import challenge
 from demo import fabricate
-from tests.loop import LATE, NOBODY, changed, copied, decide, make, monthly, put
+from tests.loop import CLIENTS, LATE, NOBODY, changed, copied, decide, make, monthly, put
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +88,16 @@ def test_after_a_change_of_relation_a_model_of_the_rows_since_then_is_promoted_w
     put(deployed, 5, drift=changed(3))
     decision = decide(deployed)
     assert decision["drift"]["verdict"] == "ok" and "came to production within the last 5 drops" in decision["reason"]
+
+
+def test_a_column_that_comes_in_another_unit_is_answered_though_the_order_survives_it(deployed):
+    for month in (3, 4):
+        frame = fabricate.world(CLIENTS, month, 11, fabricate.Drift())
+        frame["lastyear_activity"] *= 1000
+        fabricate.save(frame, deployed.source / fabricate.file_name("corporate", month))
+        decision = decide(deployed)
+    assert decision["action"] == "deployed"
+    assert "the rows since the drift began" in decision["reason"] and "better, by log loss" in decision["reason"]
 
 
 def test_two_drops_at_once_end_in_the_same_judgements_and_the_same_model_as_one_by_one(first, tmp_path):

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from churn.contest import promotion
 from churn.contest.comparison import Comparison, Paired
 from churn.contest.promotion import Trial
+from churn.settings import Promotion
 from demo import promotion_simulation as simulation
 
-RULES = {"confidence": 0.975, "min_rows": 2000, "min_class_rows": 10, "rival": "0001-abcdef01"}
+RIVAL = "0001-abcdef01"
 
 
 def by(z, *, error=0.01, champion=0.50):
@@ -32,7 +33,7 @@ def comparison(ap=0.0, *, auc=0.0, log_loss=0.0, guard=0.0, rows=5000, positives
 def decided(ap=0.0, *, groups=None, rules=(), **others):
     """The verdict on one challenger, trained on all rows."""
     trial = Trial(comparison(ap, **others), groups or {})
-    winner, verdict = promotion.chosen({"all": trial}, **RULES | dict(rules))
+    winner, verdict = promotion.chosen({"all": trial}, Promotion(**dict(rules)), rival=RIVAL)
     assert (winner == "all") is verdict.yes
     return verdict
 
@@ -89,12 +90,20 @@ def test_with_few_rows_one_that_is_worse_beyond_doubt_is_not_better():
 
 def test_with_few_rows_a_model_that_answers_the_same_is_not_better():
     same = replace(comparison(rows=500, positives=100), average_precision=Paired(0.5, 0.5, 0.0))
-    _, found = promotion.chosen({"all": Trial(same)}, **RULES)
+    _, found = promotion.chosen({"all": Trial(same)}, Promotion(), rival=RIVAL)
     assert found.reason.endswith(": not better beyond chance")
 
 
 def test_with_few_rows_a_difference_that_is_found_counts():
     assert decided(4, rows=500, positives=100).yes
+
+
+def test_where_the_order_is_the_same_better_risks_are_enough_if_the_product_s_own_metric_is_better_too():
+    found = decided(0.5, auc=0.2, log_loss=-5, guard=4)
+    assert found.yes
+    assert found.reason.endswith(": better, by log loss (0.450 against 0.500) and f1 (0.540 against 0.500)")
+    for less in ({"guard": 1.6}, {"log_loss": -3.2}, {"auc": -1.7}):
+        assert not decided(0.5, **{"auc": 0.2, "log_loss": -5, "guard": 4, **less}).yes, less
 
 
 @pytest.mark.parametrize(("rows", "positives"), [(5, 3), (5000, 9), (5000, 4991), (5000, 0), (0, 0)])
@@ -136,7 +145,7 @@ def test_a_group_of_clients_for_whom_it_is_worse_stands_guard():
 def of(**differences):
     """The winner among recipes, by the difference of each in standard errors, and the verdict."""
     names = {name.replace("_", " "): Trial(comparison(z)) for name, z in differences.items()}
-    return promotion.chosen(names, **RULES)
+    return promotion.chosen(names, Promotion(), rival=RIVAL)
 
 
 @pytest.mark.parametrize("recipes", [1, 2, 3])
@@ -148,7 +157,7 @@ def test_the_error_that_is_allowed_is_divided_among_the_recipes(recipes):
     limit = NormalDist().inv_cdf(1 - 0.01 / recipes)
     for auc, winner in ((limit - 0.01, None), (limit + 0.01, "all")):
         trials = {name.replace("_", " "): Trial(comparison()) for name in others}
-        found, _ = promotion.chosen(trials | {"all": Trial(comparison(auc=auc))}, **RULES)
+        found, _ = promotion.chosen(trials | {"all": Trial(comparison(auc=auc))}, Promotion(), rival=RIVAL)
         assert found == winner
 
 
@@ -162,7 +171,7 @@ def test_of_several_that_earn_it_the_best_average_precision_wins():
 
 def test_the_best_does_not_win_if_a_guard_stops_it_and_another_does():
     trials = {"all": Trial(comparison(3)), "since onset": Trial(comparison(6, log_loss=3))}
-    winner, found = promotion.chosen(trials, **RULES)
+    winner, found = promotion.chosen(trials, Promotion(), rival=RIVAL)
     assert winner == "all"
     assert found.reason.startswith("trained on all rows: average precision 0.530")
 
@@ -175,7 +184,7 @@ def test_where_none_earns_it_the_verdict_is_on_the_one_that_came_nearest():
 
 
 def test_without_rows_to_meet_on_there_is_no_winner():
-    winner, found = promotion.chosen({}, **RULES)
+    winner, found = promotion.chosen({}, Promotion(), rival=RIVAL)
     assert (winner, found.yes) == (None, False)
     assert found.reason == "no rows on which a challenger could meet the champion"
     assert found.numbers == {"rival": "0001-abcdef01", "recipes": {}}
@@ -202,16 +211,17 @@ def comparisons(draw):
 def test_whatever_the_numbers_a_yes_means_better_and_not_worse_in_anything_that_is_guarded(
     trials, confidence, few, random
 ):
-    rules = RULES | {"confidence": confidence, "min_class_rows": few}
-    winner, verdict = promotion.chosen(trials, **rules)
+    rules = Promotion(confidence=confidence, min_class_rows=few)
+    winner, verdict = promotion.chosen(trials, rules, rival=RIVAL)
     assert verdict.yes is (winner is not None)
     assert json.loads(json.dumps(verdict.as_dict(), allow_nan=False)) == verdict.as_dict()
     names = list(trials)
     random.shuffle(names)
-    assert promotion.chosen({name: trials[name] for name in sorted(names)}, **rules)[1].yes is verdict.yes
+    assert promotion.chosen({name: trials[name] for name in sorted(names)}, rules, rival=RIVAL)[1].yes is verdict.yes
     if winner:
         c = trials[winner].comparison
-        assert max(c.average_precision.z, c.roc_auc.z) > NormalDist().inv_cdf(confidence)
+        better_risks = c.guard.z > 1.645 and c.roc_auc.z > -1.645 and -c.log_loss.z > NormalDist().inv_cdf(0.9995)
+        assert max(c.average_precision.z, c.roc_auc.z) > NormalDist().inv_cdf(confidence) or better_risks
         assert c.log_loss.z <= 1.645
         assert c.guard.z >= -1.645
         assert all(its.average_precision.z >= -1.645 for its in trials[winner].groups.values())

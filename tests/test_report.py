@@ -242,7 +242,16 @@ def listed(**changed):
     row = {"rank": "1", "client": "a", "risk": "0.5", "value": "10", "expected_gain": "1.25", "status": "stayed"}
     row |= {"reason_1": "x 1, typical 2: raises the risk most", "reason_2": "", "reason_3": "", "why": ""}
     gone = {"rank_before": "3", "client": "b", "risk_before": "0.6", "risk": "", "why": "no longer a client"}
-    known = {"path": "calllist.csv", "key": "client", "version": "", "rows": [row], "listed": 1, "entered": 0}
+    known = {
+        "path": "calllist.csv",
+        "key": "client",
+        "version": "",
+        "rows": [row],
+        "listed": 1,
+        "entered": 0,
+        "risk": 0.5,
+        "gain": 1.25,
+    }
     known |= {"is_first": False, "removed": [gone], "removed_count": 1, "held_out": 2, "snoozed": 3}
     return CallList(**(known | changed))
 

@@ -253,6 +253,10 @@ def test_whom_to_call_is_the_list_as_it_was_written(deployed):
     html = page(deployed)
     assert f"40 of the {facts.clients.here:,} clients are to be called" in html
     assert f"{facts.calls.held_out} more rank as high and are left uncalled" in html
+    mean = written["risk"].astype(float).mean()
+    others = clients["risk"][clients["exited"] != "1"].astype(float).mean()
+    assert f"By their risks {mean:.0%} of 100".replace("%", "") in html  # of those on this list, not of any other
+    assert f"of 100 picked at random, {others:.0%}.".replace("%", "") in html
     assert all(row[f"reason_{i}"] in html for row in facts.calls.rows for i in (1, 2, 3))
 
 
@@ -313,7 +317,7 @@ def test_the_effect_of_calling_is_told_once_outcomes_are_known(listed):
     archive.update(product, dataset.load_record(product), stage.utc_now())
     told = reporting.show_effect(product, str(path))
     assert re.search(r"of \d+ held-out and .+ of 39 listed clients left, over 1 list\.", told)
-    assert "1 of the 41 calls are of clients that were never scored (the first on line 42)" in told
+    assert "1 of the 41 calls is of a client that was never scored (the first on line 42)" in told
 
 
 def test_calls_that_were_kept_count_without_being_listed_in_the_file_again(listed):

@@ -4,7 +4,9 @@ The reason is the change without which it would not have happened: with the gain
 stand on today's list? If so, the places changed and not the client.
 
 Last time's data are a table `before` with a row for every client scored then (or at least those listed then or now):
-`client`, `risk`, `gain` and `rank`, which is missing for whoever was not on the list. None: there was no list.
+`client`, `risk`, `gain`, `rank`, which is missing for whoever was not on the list, and `aside`, whether it ranked high
+enough and was held out or snoozed. None: there was no list. Where that list was made by other terms (capacity, value,
+costs), gains then and now cannot be compared, and the terms are the reason.
 """
 
 import math
@@ -20,12 +22,15 @@ from churn.columns import Columns
 from churn.words import percent
 
 ENTERED, STAYED, REMOVED = "entered", "stayed", "removed"
+OTHER_TERMS = "the list is made by other terms now (capacity, value or costs)"
 
 
-def status(choice: Choice, columns: Columns, before: pd.DataFrame | None) -> list[tuple[str, str]]:
+def status(
+    choice: Choice, columns: Columns, before: pd.DataFrame | None, *, other_terms: bool = False
+) -> list[tuple[str, str]]:
     """For each listed client, in order, whether it entered or stayed, and why it entered.
 
-    Both are blank without an id column: nobody is known again.
+    Both are blank without an id column: nobody is known again. `other_terms`: those of the list before were others.
     """
     if before is None or columns.id is None:
         return [(ENTERED, "first list") if columns.id else ("", "")] * len(choice.listed)
@@ -38,15 +43,24 @@ def status(choice: Choice, columns: Columns, before: pd.DataFrame | None) -> lis
             found.append((ENTERED, "new client"))
         elif not math.isnan(old.rank):
             found.append((STAYED, ""))
-        elif old.gain > lowest_gain and old.risk >= lowest_risk:
+        elif old.aside:
             found.append((ENTERED, "may be called again"))  # it was snoozed, or held out at a larger share
+        elif other_terms:
+            found.append((ENTERED, OTHER_TERMS))
+        elif old.gain > lowest_gain and old.risk >= lowest_risk:
+            found.append((ENTERED, "was known to have left"))
         else:
             found.append((ENTERED, _why_entered(choice, position, old.risk, old.gain)))
     return found
 
 
 def changes(
-    choice: Choice, columns: Columns, status: Sequence[tuple[str, str]], before: pd.DataFrame | None
+    choice: Choice,
+    columns: Columns,
+    status: Sequence[tuple[str, str]],
+    before: pd.DataFrame | None,
+    *,
+    other_terms: bool = False,
 ) -> pd.DataFrame:
     """Who entered the list and who came off it, and why (calllist-changes.csv); `status` is that of the listed."""
     people, listed = choice.population, choice.listed
@@ -63,7 +77,7 @@ def changes(
             "why": [why for what, why in status if what == ENTERED],
         }
     )
-    removed = [] if before is None or columns.id is None else _removed(choice, before)
+    removed = [] if before is None or columns.id is None else _removed(choice, before, other_terms=other_terms)
     found = pd.DataFrame([*entered.to_dict("records"), *removed], columns=list(entered))
     ranks, risks = ["rank_before", "rank"], ["risk_before", "risk"]
     found[ranks] = found[ranks].astype("Int64")
@@ -71,7 +85,7 @@ def changes(
     return found.rename(columns={"client": key(columns)})
 
 
-def _removed(choice: Choice, before: pd.DataFrame) -> list[dict[str, Any]]:
+def _removed(choice: Choice, before: pd.DataFrame, *, other_terms: bool) -> list[dict[str, Any]]:
     """The rows of those that came off the list, in the order in which they stood on it."""
     people = choice.population
     last = before[before["rank"].notna()].sort_values("rank", kind="stable")
@@ -85,7 +99,9 @@ def _removed(choice: Choice, before: pd.DataFrame) -> list[dict[str, Any]]:
         gone = position < 0
         row = {"change": REMOVED, "client": old.client, "rank_before": old.rank, "risk_before": old.risk}
         row["rank"], row["risk"] = place or None, None if gone else people.risk[position]
-        row["why"] = "no longer a client" if gone else _why_removed(choice, position, place, old.risk, old.gain)
+        row["why"] = "no longer a client" if gone else _why_impossible(choice, position)
+        row["why"] = row["why"] or (OTHER_TERMS if other_terms else None)
+        row["why"] = row["why"] or _why_removed(choice, position, place, old.risk, old.gain)
         rows.append(row)
     return rows
 
@@ -103,17 +119,21 @@ def _why_entered(choice: Choice, position: int, risk: float, gain: float) -> str
 def _why_removed(choice: Choice, position: int, place: int, risk: float, gain: float) -> str:
     """Why a client is not on the list that stood there with this risk and gain; `place` is 0 if it is not eligible."""
     people = choice.population
-    if people.gone[position]:
-        return "left"
-    if people.is_held_out(np.array([position]))[0]:
-        return "in the holdout now"
-    if people.snoozed[position]:
-        return "snoozed"
     if choice.threshold is not None and risk < choice.threshold:
         return f"risk {percent(people.risk[position])} is below the threshold, now {percent(choice.threshold)}"
     if place and (gain < choice.to_stay or gain <= people.gain[position]):
         return f"pushed out by capacity: rank {place:,}"
     return _moved("fell", risk, people.risk[position], gain, people.gain[position])
+
+
+def _why_impossible(choice: Choice, position: int) -> str | None:
+    """Why a client could not be on the list whatever its gain; None where it could."""
+    people = choice.population
+    if people.gone[position]:
+        return "left"
+    if people.is_held_out(np.array([position]))[0]:
+        return "in the holdout now"
+    return "snoozed" if people.snoozed[position] else None
 
 
 def _moved(verb: str, risk: float, risk_now: float, gain: float, gain_now: float) -> str:
@@ -126,5 +146,7 @@ def _moved(verb: str, risk: float, risk_now: float, gain: float, gain_now: float
 
 
 def _then(before: pd.DataFrame, names: np.ndarray) -> pd.DataFrame:
-    """The risk, gain and rank that these clients had last time, a row each; missing where they were not scored."""
-    return before.set_index("client")[["risk", "gain", "rank"]].astype(float).reindex(names)
+    """The risk, gain, rank and `aside` of these clients last time, a row each; missing where they were not scored."""
+    then = before.set_index("client")[["risk", "gain", "rank", "aside"]]
+    then = then.astype({"risk": float, "gain": float, "rank": float}).reindex(names)
+    return then.assign(aside=then["aside"].eq(True))

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from churn import decisions, estimators, storage
+from churn.calls import calllist
 from churn.config import Product
 from churn.contest import prequential
 from churn.contest.comparison import Scored
@@ -60,7 +61,9 @@ class Arena:
         return self._scored(release, self.of(unit).frame)
 
     def _scored(self, release: Release, frame: pd.DataFrame) -> Scored:
-        return Scored(estimators.risks(release.model, frame), release.threshold, self._value(frame))
+        return Scored(
+            estimators.risks(release.model, frame), release.threshold, calllist.values(frame, self.product.settings)
+        )
 
     def met(self, release: Release, unit: int) -> Rows:
         """A unit with a release's risks, and the groups that are guarded."""
@@ -72,7 +75,7 @@ class Arena:
         fitted, rows = learning.fit(self.product, self.rows, design, weights), self.among(weights)
         if fitted.out_of_fold is None:
             return None
-        scored = Scored(fitted.out_of_fold.risk, fitted.threshold, self._value(rows.frame))
+        scored = Scored(fitted.out_of_fold.risk, fitted.threshold, calllist.values(rows.frame, self.product.settings))
         return Rows(rows.left, scored, self._groups(rows.frame))
 
     def _groups(self, frame: pd.DataFrame) -> dict[str, np.ndarray]:
@@ -102,7 +105,7 @@ class Arena:
             buffer = io.BytesIO()
             np.savez(buffer, risk=found[0], threshold=found[1])
             storage.write(path, buffer.getvalue())
-        return Scored(*found, self._value(frame)) if len(found[0]) else None
+        return Scored(*found, calllist.values(frame, self.product.settings)) if len(found[0]) else None
 
     def _fitted_risk(
         self, design: Design, weights: Mapping[int, float], frame: pd.DataFrame
@@ -112,13 +115,6 @@ class Arena:
         except DataError:
             return np.empty(0), 0.0
         return estimators.risks(fitted.model, frame), fitted.threshold
-
-    def _value(self, frame: pd.DataFrame) -> np.ndarray:
-        """What keeping each client is worth; a client whose value is missing counts as worth nothing."""
-        value = self.product.settings.value
-        if isinstance(value, str):
-            return frame[value].fillna(0.0).to_numpy(dtype=float)
-        return np.full(len(frame), value)
 
     def forget_unused(self) -> None:
         """Remove the predictions that were not asked for this time."""

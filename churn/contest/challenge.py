@@ -155,13 +155,7 @@ def _out_of_fold(release: Release, arena: Arena, standing: Standing, design: Des
         guard_name=rules.guard,
         group_rows=rules.group_rows,
     )
-    winner, verdict = promotion.chosen(
-        found,
-        confidence=rules.confidence,
-        min_rows=rules.min_rows,
-        min_class_rows=rules.min_class_rows,
-        rival=release.version,
-    )
+    winner, verdict = promotion.chosen(found, rules, rival=release.version)
     return Decision("promote" if winner else "keep", verdict, winner)
 
 

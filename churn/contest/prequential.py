@@ -184,8 +184,7 @@ def decide(
             guard_name=rules.guard,
             group_rows=rules.group_rows,
         )
-        limits = {"confidence": rules.confidence, "min_rows": rules.min_rows, "min_class_rows": rules.min_class_rows}
-        winner, verdict = promotion.chosen(found, rival=rival, **limits)
+        winner, verdict = promotion.chosen(found, rules, rival=rival)
         decision = Decision("promote" if winner else "keep", verdict, winner)
     if decision.action == "keep":
         # A challenger has learned from newer drops than the release before has: going back comes second.

@@ -4,9 +4,10 @@ A challenger is a recipe, a way of training: on all rows, with the newest weighi
 began. It is judged prequentially: for each drop it is trained on the drops before and predicts this one, and so is
 compared with the champion on rows that neither has trained on. The winner is trained once more, with the newest drop.
 
-The test is one-sided and has two ways: average precision at `1 - confidence`, or ROC AUC (DeLong) at AUC_ALPHA, both
-divided by the number of recipes. F1, precision at capacity and profit have too little power to be the test; they,
-the log loss, and the groups of clients are guards.
+The test is one-sided and has three ways, each divided by the number of recipes: average precision at `1 - confidence`,
+ROC AUC (DeLong) at AUC_ALPHA, or the log loss at LOSS_ALPHA together with the product's own metric: when the unit of a
+column changes, the order may survive while the risks, and with them the threshold, are wrong. F1, precision at capacity
+and profit have too little power to be the test; they, the log loss, and the groups of clients are guards.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,8 +17,10 @@ from typing import Any
 
 from churn.contest.comparison import Comparison, Paired
 from churn.drift import Verdict
+from churn.settings import Promotion
 
 AUC_ALPHA = 0.01
+LOSS_ALPHA = 0.0005
 GUARD_Z = -1.645  # a guard that is worse by more standard errors than this stops a promotion
 ROLLBACK_CONFIDENCE = 0.9975  # a promotion is tested again after every drop, so each test is stricter
 
@@ -30,9 +33,7 @@ class Trial:
     groups: Mapping[str, Comparison] = field(default_factory=dict)
 
 
-def chosen(
-    trials: Mapping[str, Trial], *, confidence: float, min_rows: int, min_class_rows: int, rival: str
-) -> tuple[str | None, Verdict]:
+def chosen(trials: Mapping[str, Trial], rules: Promotion, *, rival: str) -> tuple[str | None, Verdict]:
     """The recipe that replaces the champion, or None; and the verdict with the numbers of every recipe.
 
     Of several that earn it, the one with the best average precision.
@@ -46,7 +47,7 @@ def chosen(
     }
     if not trials:
         return None, Verdict(False, "no rows on which a challenger could meet the champion", numbers)
-    found = {name: _earned(trial, confidence, len(trials), min_rows, min_class_rows) for name, trial in trials.items()}
+    found = {name: _earned(trial, rules, len(trials)) for name, trial in trials.items()}
     order = sorted(trials, key=lambda name: -trials[name].comparison.average_precision.difference)
     winner = next((name for name in order if found[name][0]), None)
     shown = winner or order[0]
@@ -72,20 +73,19 @@ def rolled_back(comparison: Comparison, *, before: str, min_class_rows: int) -> 
     return Verdict(yes, f"the release before, {_words(comparison, 'the one in production')}", numbers)
 
 
-def _earned(trial: Trial, confidence: float, recipes: int, min_rows: int, min_class_rows: int) -> tuple[bool, str]:
-    against = next(_objections(trial, confidence, recipes, min_rows, min_class_rows), None)
-    by_rank = "" if trial.comparison.average_precision.z > 1.96 else f", by ROC AUC ({_pair(trial.comparison.roc_auc)})"
-    return against is None, against or f"better{by_rank}"
+def _earned(trial: Trial, rules: Promotion, recipes: int) -> tuple[bool, str]:
+    against = next(_objections(trial, rules, recipes), None)
+    return against is None, against or f"better{_by(trial.comparison)}"
 
 
-def _objections(trial: Trial, confidence: float, recipes: int, min_rows: int, min_class_rows: int) -> Iterator[str]:
+def _objections(trial: Trial, rules: Promotion, recipes: int) -> Iterator[str]:
     """Why the challenger does not replace the champion, the gravest first."""
     c = trial.comparison
-    if _too_few_labels(c, min_class_rows):
-        yield f"so few rows decide nothing, at least {min_class_rows} of each label are needed"
-    if not _better(c, confidence, recipes):
+    if _too_few_labels(c, rules.min_class_rows):
+        yield f"so few rows decide nothing, at least {rules.min_class_rows} of each label are needed"
+    if not _better(c, rules.confidence, recipes):
         able = c.average_precision.difference + 1.96 * c.average_precision.error > 0
-        yield "too few rows to tell" if c.rows < min_rows and able else "not better beyond chance"
+        yield "too few rows to tell" if c.rows < rules.min_rows and able else "not better beyond chance"
     if c.average_precision.z < GUARD_Z:
         yield f"better by ROC AUC, but its average precision is worse ({_pair(c.average_precision)})"
     if c.log_loss.z > -GUARD_Z:
@@ -101,8 +101,18 @@ def _better(c: Comparison, confidence: float, recipes: int) -> bool:
     def limit(alpha: float) -> float:
         return NormalDist().inv_cdf(1 - alpha / recipes)
 
-    by_auc = min(AUC_ALPHA, 1 - confidence)
-    return c.average_precision.z > limit(1 - confidence) or c.roc_auc.z > limit(by_auc)
+    by_auc, by_loss = min(AUC_ALPHA, 1 - confidence), min(LOSS_ALPHA, 1 - confidence)
+    in_order = c.average_precision.z > limit(1 - confidence) or c.roc_auc.z > limit(by_auc)
+    return in_order or (-c.log_loss.z > limit(by_loss) and c.guard.z > -GUARD_Z and c.roc_auc.z > GUARD_Z)
+
+
+def _by(c: Comparison) -> str:
+    """In what a better challenger is better, where it is not the average precision."""
+    if c.average_precision.z > 1.96:
+        return ""
+    if c.roc_auc.z > 1.96:
+        return f", by ROC AUC ({_pair(c.roc_auc)})"
+    return f", by log loss ({_pair(c.log_loss)}) and {c.guard_name.replace('_', ' ')} ({_pair(c.guard)})"
 
 
 def _too_few_labels(c: Comparison, least: int) -> bool:

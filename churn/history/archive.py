@@ -4,7 +4,9 @@ The files decide, the history remembers. Writing is idempotent, so that whatever
 reach the database, left out is written by the next one.
 """
 
-from collections.abc import Mapping, Sequence
+import hashlib
+import json
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -20,11 +22,12 @@ from churn.config import Product
 from churn.dataset import Record
 from churn.history.reading import HELD_OUT, SNOOZED
 from churn.history.store import History, connect
-from churn.history.writing import LABELS
+from churn.history.writing import LABELS, TERMS
 from churn.monitoring.outcomes import METRICS
 
 MEASURED = ("f1", "precision", "recall", "roc_auc", "average_precision", "log_loss")
 KINDS = {"rolled back": "rollback"}
+LIST_TERMS = ("capacity", "value", "contact_cost", "success_rate", "holdout", "threshold")
 
 
 def scores(product: Product, version: str, frame: pd.DataFrame, risk: np.ndarray, at: str) -> None:
@@ -63,6 +66,22 @@ def update(product: Product, record: Record, at: str) -> str:
         made = [_decision(one) for one in decisions.read(product) if one["promotion"]]
         book.write_verdicts(drifts + made)
     return f"{len(record.ingested):,} drops, {len(lines):,} judgements and {len(made):,} decisions are kept"
+
+
+def list_key(product: Product, snoozed: Collection[str]) -> str:
+    """What a call list is made from: the key of the scored clients, its terms, and who is snoozed."""
+    made = product.settings.model_dump_json(include=set(LIST_TERMS))
+    parts = [_digest(made), *([_digest(json.dumps(sorted(snoozed)))] if snoozed else [])]
+    return TERMS.join([clients.key(product), *parts])
+
+
+def same_terms(one: str, other: str) -> bool:
+    """Whether two lists of these keys were made by the same capacity, value and costs."""
+    return one.split(TERMS)[1:2] == other.split(TERMS)[1:2]
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
 
 
 def listed(

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, FromClause, and_, or_, select
 
 from churn.history.database import Base
 from churn.history.tables import batches, contacts, labels, listed, scores
-from churn.history.writing import CLIENTS, DROP, LIST
+from churn.history.writing import CLIENTS, DROP, LIST, TERMS
 
 Row = Mapping[str, Any]
 FEW = 500  # names in one query
@@ -74,23 +74,26 @@ class Reading(Base):
             before: the key of the new list, where it may be written already.
 
         Returns:
-            `client`, `risk`, `gain` and `rank` (missing for who was not on the list): who was on the list, and of
-            `clients` who was scored with it.
+            `client`, `risk`, `gain`, `rank` (missing for who was not on the list) and `aside` (bool: ranked high
+            enough, and was held out or snoozed): who was on the list, and of `clients` who was scored with it.
         """
         last = self.last(LIST, before)
         if last is None:
             return None
-        on_list = select(listed.c.client, listed.c.risk, listed.c.gain, listed.c.rank)
-        on_list = on_list.where(listed.c.batch == last["id"], listed.c.status.in_(TO_CALL)).order_by(listed.c.position)
+        aside = listed.c.status.in_([HELD_OUT, SNOOZED]).label("aside")
+        on_list = select(listed.c.client, listed.c.risk, listed.c.gain, listed.c.rank, aside)
+        above = listed.c.status.in_([*TO_CALL, HELD_OUT, SNOOZED])
+        on_list = on_list.where(listed.c.batch == last["id"], above).order_by(listed.c.position)
+        wanted = set(clients)
         with self.transaction() as connection:
-            rows = connection.execute(on_list).all()
+            rows = [row for row in connection.execute(on_list) if not row.aside or row.client in wanted]
             batch = self._scores_of(connection, last)
             if batch is not None:
                 known = {row.client for row in rows}
                 found = select(scores.c.client, scores.c.risk, scores.c.gain).where(scores.c.batch == batch)
-                for names in _few(name for name in clients if name not in known):
-                    rows += [(*row, None) for row in connection.execute(found.where(scores.c.client.in_(names)))]
-        return _typed(pd.DataFrame(rows, columns=["client", "risk", "gain", "rank"]))
+                for names in _few(sorted(wanted - known)):
+                    rows += [(*row, None, False) for row in connection.execute(found.where(scores.c.client.in_(names)))]
+        return _typed(pd.DataFrame(rows, columns=["client", "risk", "gain", "rank", "aside"]))
 
     def compared(self) -> pd.DataFrame:
         """Who stood above the cutoff of each list, and what became of them, for `effect.measure`.
@@ -149,7 +152,8 @@ class Reading(Base):
 
     def _scores_of(self, connection: Any, issued: Row) -> int | None:
         """The batch of clients' scores that a list was made from."""
-        of = {"product": self.product, "kind": CLIENTS, "version": issued["version"], "key": issued["key"]}
+        of = {"product": self.product, "kind": CLIENTS, "version": issued["version"]}
+        of["key"] = issued["key"].partition(TERMS)[0]
         return connection.execute(select(batches.c.id).filter_by(**of)).scalar()
 
     def _label(self, row: FromClause, batch: Row) -> ColumnElement[bool | None]:
@@ -177,5 +181,5 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
     """The types that the columns have whatever stands in them."""
     types = {"version": "str", "key": "str", "drop": "Int64", "client": "str", "as_of": "str", "period": "int64"}
     types |= {"risk": "float64", "gain": "float64", "value": "float64", "rank": "Int64", "left": "boolean"}
-    types |= {"held_out": "bool", "issued": "datetime64[us]"}
+    types |= {"held_out": "bool", "aside": "bool", "issued": "datetime64[us]"}
     return frame.astype({name: kind for name, kind in types.items() if name in frame})

@@ -16,6 +16,7 @@ from churn.history.tables import batches, contacts, day, labels, listed, metrics
 Row = Mapping[str, Any]
 CHUNK = 20_000  # rows of a transaction: few enough that readers of an SQLite file never wait long
 CLIENTS, DROP, LABELS, LIST = "clients", "drop", "labels", "list"  # the kinds of batches
+TERMS = ":"  # in the key of a list: what comes before it is the key of its scores
 ODD = re.compile("[\0\ud800-\udfff]")  # NUL, for which PostgreSQL has no place, and halves of characters
 
 
@@ -84,7 +85,8 @@ class Writing(Base):
         """Keep a call list as it was issued; 0 where this version's for this key is there.
 
         Args:
-            version, key, at, drop: those of `write_scores`, by which the list finds its scores.
+            version, key, at, drop: those of `write_scores`, by which the list finds its scores; the key may be followed
+                by TERMS and what else made the list, so that another list of the same scores is kept beside it.
             rows: in order, a client once: `client`, `status` (entered or stayed, which both mean to call; held out or
                 snoozed, for who would have been called; removed, for who came off the list), and perhaps `rank`,
                 `risk`, `value`, `gain`, `why` and `reasons` (a list of column, words and part).

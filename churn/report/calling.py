@@ -70,6 +70,7 @@ def _headline(effect: Effect, success_rate: float) -> str:
         f"{effect.listed:,} listed clients left, over {effect.lists:,} {_plural('list', effect.lists)}."
     )
     if effect.kept is None:
+        rates = rates if effect.lists else "of no list it is known yet who left."
         return f"Too few to tell whether calling helps: {rates} Look again after more lists and their outcomes."
     if says_nothing(effect.kept):
         return f"Too few calls to tell whether calling helps: {rates} Make more of those listed, and record them."
@@ -112,7 +113,7 @@ def _circumstances(effect: Effect) -> list[str]:
         many = effect.called_all_the_same
         said.append(f"{many:,} held-out {_plural('client was', many, 'clients were')} called all the same.")
     if effect.unknown:
-        said.append(f"Of {effect.unknown:,} it is not known yet whether they left.")
+        said.append(f"Of {effect.unknown:,} listed or held-out clients it is not known yet whether they left.")
     return said
 
 
@@ -120,11 +121,13 @@ def _unmatched(matched: Matched, calls: int) -> list[str]:
     said = []
     if matched.unknown:
         where = f" (the first on line {matched.unknown_line})" if matched.unknown_line else ""
-        said.append(f"{matched.unknown:,} of the {calls:,} calls are of clients that were never scored{where}.")
+        are = _plural("is of a client that was", matched.unknown, "are of clients that were")
+        said.append(f"{matched.unknown:,} of the {calls:,} calls {are} never scored{where}.")
     if matched.early:
-        said.append(f"{matched.early:,} were made before the first list.")
+        said.append(f"{matched.early:,} {_plural('was', matched.early, 'were')} made before the first list.")
     if matched.elsewhere:
-        said.append(f"{matched.elsewhere:,} were of clients who did not rank high enough for the list of the time.")
+        who = _plural("was of a client", matched.elsewhere, "were of clients")
+        said.append(f"{matched.elsewhere:,} {who} who did not rank high enough for the list of the time.")
     return said
 
 

@@ -67,10 +67,10 @@ def in_short(facts: Facts) -> list[Block]:
         blocks += [Text(headline(facts.manifest["scores"], facts.min_class_rows)), _tested(facts)]
     if facts.calls:
         words = f"{listing.headline(facts.calls, facts.clients)}."
-        if facts.worth and facts.calls.listed:
-            words += f" {worth.in_short(facts.worth)}"
+        if facts.calls.listed and facts.clients and facts.worth:
+            words += f" {worth.in_short(facts.calls, facts.clients)}"
         blocks.append(Text(words, "lead"))
-        blocks += [_worth(facts)] if facts.worth else []
+        blocks += [_worth(facts)] if facts.worth and facts.calls.listed else []
     return [*blocks, Text(TERMS, "note")]
 
 
@@ -112,26 +112,26 @@ def _ends(interval: Interval | None, say: Callable[[float], str]) -> str:
 
 
 def _worth(facts: Facts) -> Tiles:
-    """What the list brings, beside a random one."""
-    model, random, places = facts.worth.found.model, facts.worth.found.random, facts.worth.places
-    kept, by_chance = (one.profit.times(places) for one in (model, random))
+    """What the list can be expected to bring, and how often such a list found who leaves, beside a random one."""
+    model, calls, clients = facts.worth.found.model, facts.calls, facts.clients
     rate = percent(facts.settings.success_rate)
     unit = "clients" if listing.by_risk(facts.settings) else "value, less the cost,"
     return Tiles(
         [
-            (f"{facts.calls.listed:,}", "clients to call", f"of {facts.clients.here:,}" if facts.clients else ""),
-            _figure(model.precision, percent, "of such clients leave", random.precision),
-            _figure(model.lift, lambda lift: f"{lift:.1f} x", "the leavers of a random list"),
-            _figure(kept, amount, f"{unit} kept if a call keeps {rate} of leavers", by_chance),
+            (f"{calls.listed:,}", "clients to call", f"of {clients.here:,}" if clients else ""),
+            (
+                percent(calls.risk),
+                "of them leave, by their risks",
+                f"of all {percent(clients.risk)}" if clients else "",
+            ),
+            _figure(model.lift, lambda lift: f"{lift:.1f} x", "the leavers of a random list, when measured"),
+            (amount(calls.gain), f"{unit} kept if a call keeps {rate} of leavers", "by their risks"),
         ]
     )
 
 
-def _figure(
-    interval: Interval, say: Callable[[float], str], name: str, random: Interval | None = None
-) -> tuple[str, str, str]:
-    beside = f"at random {say(random.value)}" if random else ""
-    return say(interval.value), name, (_ends(interval, say) + beside).removesuffix("; ")
+def _figure(interval: Interval, say: Callable[[float], str], name: str) -> tuple[str, str, str]:
+    return say(interval.value), name, _ends(interval, say).removesuffix("; ")
 
 
 def importance(shares: dict[str, float]) -> list[Block]:

@@ -24,6 +24,8 @@ class CallList:
     version: str  # that gave the risks
     rows: Sequence[dict[str, str]]
     listed: int
+    risk: float  # of those listed, on average
+    gain: float  # that calling all of them can be expected to bring
     entered: int
     is_first: bool
     removed: Sequence[dict[str, str]]
@@ -39,6 +41,7 @@ class Clients:
     path: str
     total: int
     gone: int  # known to have left
+    risk: float  # of the others, on average
 
     @property
     def here(self) -> int:

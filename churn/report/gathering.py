@@ -105,8 +105,10 @@ def _clients(product: Product) -> Clients | None:
     path, columns = product.reports / CLIENTS, product.columns
     if not path.is_file():
         return None
-    label = pd.read_csv(path, usecols=[sheet.cell(columns.target)], dtype=str, keep_default_na=False).iloc[:, 0]
-    return Clients(_shown(product, path), len(label), int((label == sheet.cell(columns.positive)).sum()))
+    target = sheet.cell(columns.target)
+    rows = pd.read_csv(path, usecols=["risk", target], dtype={"risk": float, target: str}, keep_default_na=False)
+    gone = rows[target] == sheet.cell(columns.positive)
+    return Clients(_shown(product, path), len(rows), int(gone.sum()), float(rows["risk"][~gone].mean()))
 
 
 def _calls(product: Product, spared: dict[str, int] | None) -> CallList | None:
@@ -122,6 +124,8 @@ def _calls(product: Product, spared: dict[str, int] | None) -> CallList | None:
         version=rows["model_version"].iloc[0] if len(rows) else "",
         rows=_plain(first),
         listed=len(rows),
+        risk=float(rows["risk"].astype(float).mean()),
+        gain=float(rows["expected_gain"].astype(float).sum()),
         entered=int((rows["status"] == changed.ENTERED).sum()),
         is_first=bool(len(rows)) and set(rows["why"]) == {FIRST},
         removed=_plain(removed.head(TOP_CLIENTS)),

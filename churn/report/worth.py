@@ -9,7 +9,7 @@ from churn.calls.capacity import AtCapacity
 from churn.calls.reasons import shown
 from churn.report import charts
 from churn.report.blocks import Block, Pictures, Table, Text
-from churn.report.facts import Clients, Facts, Worth
+from churn.report.facts import CallList, Clients, Facts, Worth
 from churn.report.figures import amount, count, hundred, times, with_interval
 from churn.report.listing import by_risk
 from churn.settings import ProductSettings
@@ -59,7 +59,12 @@ def _how_measured(calls: Worth, clients: Clients | None, settings: ProductSettin
         )
     skipped = f", of whom {percent(settings.holdout)} are left uncalled" if settings.id and settings.holdout else ""
     among = f" among {clients.here:,} clients{skipped}" if clients else ""
-    return f"{rows}. Called are {down}: so far down the list go {count(calls.places, 'call')}{among}."
+    told = f"{rows}. Called are {down}: so far down the list go {count(calls.places, 'call')}{among}."
+    if clients and clients.gone:
+        told += (
+            " Among these rows are some who had left already; they are never on the list, whose risks are lower for it."
+        )
+    return told
 
 
 def _measures(found: AtCapacity, places: int, settings: ProductSettings) -> Table:
@@ -119,7 +124,8 @@ def _effect(effect: Sequence[str]) -> list[Block]:
     return [Text("Whether calling helps", "heading"), *(Text(words) for words in effect)]
 
 
-def in_short(calls: Worth) -> str:
-    """What the list is worth in one sentence."""
-    model, random = calls.found.model.precision, calls.found.random.precision
-    return f"Of 100 such clients {hundred(model.value)} leave; of 100 picked at random, {hundred(random.value)}."
+def in_short(calls: CallList, clients: Clients) -> str:
+    """What is to be expected of those listed, in one sentence."""
+    return (
+        f"By their risks {hundred(calls.risk)} of 100 of them leave; of 100 picked at random, {hundred(clients.risk)}."
+    )
