@@ -14,7 +14,7 @@ from pathlib import Path
 from flask import Flask
 
 import deployment
-from churn import config, releases, stage
+from churn import config, releases, stage, storage
 from churn.config import Product
 from churn.errors import ChurnError, ReleaseError
 from churn.web import access, answers, api, counters, edge, health, login, metrics, pages, predictions, tokens
@@ -64,7 +64,8 @@ def create_app(config_path: Path | None = None, known: Tokens | None = None) -> 
 
 
 def _roll_back(served: Mapping[str, Served], product: Product, why: str) -> str:
-    done = deployment.deploy(product, rollback=True, why=why)
+    with storage.locked(product.logs / "lock", product.name):
+        done = deployment.deploy(product, rollback=True, why=why)
     served[product.name].production.follow()  # whoever asked for it is to see it in the next answer
     return done
 

@@ -1,7 +1,6 @@
 """The API tells of clients, reasons, releases and drift what the files and the history hold; outcomes are kept once."""
 
 import json
-import math
 
 import numpy as np
 import pytest
@@ -12,7 +11,6 @@ import scoring
 from churn import clients as current_clients
 from churn import decisions, estimators, releases
 from churn.history.store import connect
-from churn.web import clients_api
 from churn.words import band
 from demo import fabricate
 from tests import loop
@@ -97,15 +95,6 @@ def test_the_bands_divide_the_clients_and_are_those_of_the_words(site, api, rele
         assert found["total"] == sum(band(risk, release.threshold) == name for _, risk in expected)
     assert sum(totals.values()) == len(expected)
     assert min(totals.values()) > 0
-
-
-@pytest.mark.parametrize("threshold", [0.0, 1e-9, 0.3, 0.5, 1.0])
-def test_a_bands_bounds_are_exact(threshold):
-    for name, (lowest, highest) in clients_api.bounds(threshold).items():
-        inside = [risk for risk in (lowest, highest) if lowest <= highest and 0 <= risk <= 1]
-        assert {band(risk, threshold) for risk in inside} <= {name}
-        outside = [math.nextafter(highest, 2), math.nextafter(lowest, -2)]
-        assert name not in [band(risk, threshold) for risk in outside if 0 <= risk <= 1]
 
 
 def test_a_client_has_its_risk_now_its_reasons_and_its_past(site, api, release):

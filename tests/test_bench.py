@@ -1,6 +1,7 @@
 """The benchmark runs, part by part, and compares like with like; how fast and how right is for `make bench` to say."""
 
 import re
+import shutil
 
 import pytest
 
@@ -38,7 +39,7 @@ def test_the_drift_check_and_the_call_list_are_measured_beside_others(capsys):
 
 @pytest.mark.skipif(not shutil.which("wrk"), reason="wrk is not here; install it with: apt-get install wrk")
 def test_predictions_are_measured_beside_other_servers(capsys):
-    lines = measured(capsys, "serving")
+    _, _, lines = measured(capsys, "serving")
     for side in ("an empty Flask route", "ours, logistic", "ours, lightgbm", "Flask and a scikit-learn pipeline"):
         assert any(f"one row: {side}" in line for line in lines), lines
         assert any(f"1,000 rows: {side}" in line for line in lines), lines

@@ -12,7 +12,6 @@ from prometheus_client.parser import text_string_to_metric_families
 import app as app_module
 import deployment
 from churn import decisions, releases, stage
-from churn.web import metrics
 from churn.web.counters import Counters
 from tests.conftest import make_product
 from tests.serving_site import ROWS, make_site, running, session
@@ -110,15 +109,6 @@ def test_what_the_files_do_not_say_is_left_out(tmp_path):
     found = samples(app_module.create_app(product.config_path).test_client().get("/metrics").text)
     told = {key[0] for key in found if not key[0].startswith("churn_http")}
     assert told == {"churn_rows_waiting", "churn_files_quarantined"}
-
-
-def test_only_the_end_of_a_long_log_is_read(tmp_path):
-    path = tmp_path / "runs.jsonl"
-    path.write_text('{"n": 1}\n' + "x" * metrics.TAIL + '\n{"n": 2}\n')
-    assert metrics.last_line(path) == {"n": 2}
-    path.write_text('{"n": 1}\n' + "x" * metrics.TAIL)
-    assert metrics.last_line(path) is None
-    assert metrics.last_line(tmp_path / "none.jsonl") is None
 
 
 def folders(temporary):

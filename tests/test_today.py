@@ -36,7 +36,7 @@ def book(request, tmp_path_factory):
         known = [(name, risk) for name, risk in zip(NAMES, BEFORE, strict=True) if risk is not None]
         made.write_scores("1", "old", pd.DataFrame(known, columns=["client", "risk"]), at=FIRST)
         made.write_scores("1", "new", pd.DataFrame({"client": NAMES, "risk": RISK}), at=SECOND)
-        made.write_list("1", "new", [row(i) for i in range(len(NAMES))], at=SECOND)
+        made.write_list("1", "new:terms", [row(i) for i in range(len(NAMES))], at=SECOND)
         made.write_contacts(
             [
                 {"client": "ada", "at": "2026-03-05T09:00:00Z", "kind": "called", "outcome": "before this list"},

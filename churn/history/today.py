@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, and_, exists, func, null, sele
 from churn.history.pages import Page, Pages
 from churn.history.reading import TO_CALL
 from churn.history.tables import contacts, listed, scores
-from churn.history.writing import CLIENTS, LIST
+from churn.history.writing import CLIENTS, LIST, TERMS
 
 NEW, WAITING, SNOOZED, CALLED = "new", "waiting", "snoozed", "called"
 FILTERS = (WAITING, NEW, CALLED, SNOOZED)
@@ -130,7 +130,7 @@ def _order(book: Pages, sort: str, before: ColumnElement[Any]) -> list[ColumnEle
 
 def _before(book: Pages, batch: Any) -> ColumnElement[Any]:
     """The risk that a listed client had when the clients were last scored before the list was made."""
-    key = (batch["version"], batch["key"])
+    key = (batch["version"], batch["key"].partition(TERMS)[0])
     found = book.batches(CLIENTS)
     place = next((i for i, one in enumerate(found) if (one["version"], one["key"]) == key), len(found))
     if not 0 < place < len(found):

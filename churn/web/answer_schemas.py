@@ -103,6 +103,7 @@ class ClientsAnswer(ByRelease):
     """A page of clients, most at risk first."""
 
     total: int = Field(description="of all that were asked for, on whatever page")
+    more: bool = Field(description="whether a search finds more than `total`, up to which it counts")
     page: int
     limit: int
     scored_at: str | None = Field(description="null: nobody has been scored yet")

@@ -1,6 +1,5 @@
 """The clients by risk, one of them, and why rows have the risks they have, as JSON."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +14,7 @@ from churn.web.answers import answer
 from churn.web.document import operation
 from churn.web.schemas import ClientsQuery, ExplainRequest, Of
 from churn.web.served import Served, asked
-from churn.words import band
+from churn.words import band, bands
 
 api = Blueprint("clients", __name__)
 
@@ -41,7 +40,7 @@ def clients() -> Response:
     )
     shown = [_dated(row) | {"band": band(row["risk"], release.threshold)} for row in found.rows]
     batch = found.batch or {"at": None, "version": None}
-    told = {"total": found.total, "page": wanted.page, "limit": wanted.limit}
+    told = {"total": found.total, "more": found.capped, "page": wanted.page, "limit": wanted.limit}
     return answer(served, release, **told, scored_at=batch["at"], scored_by=batch["version"], clients=shown)
 
 
@@ -49,19 +48,9 @@ def _bounds(wanted: ClientsQuery, threshold: float) -> tuple[float, float]:
     """From which risk to which, a band's included; the band begins at a risk and ends just before the next one's."""
     lowest, highest = wanted.lowest, wanted.highest
     if wanted.band:
-        first, last = bounds(threshold)[wanted.band]
+        first, last = bands(threshold)[wanted.band]
         lowest, highest = max(lowest, first), min(highest, last)
     return lowest, highest
-
-
-def bounds(threshold: float) -> Mapping[str, tuple[float, float]]:
-    """The lowest and the highest risk of each band."""
-    edges = {"very high": (threshold + 1) / 2, "high": threshold, "medium": threshold / 2, "low": 0.0}
-    found, above = {}, 1.0
-    for name, edge in edges.items():
-        found[name] = edge, above
-        above = math.nextafter(edge, -1)
-    return found
 
 
 @api.get("/clients/<path:client>")

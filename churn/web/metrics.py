@@ -1,28 +1,22 @@
 """GET /metrics: the counts of all workers, and what the files say of the products now, for Prometheus."""
 
 import contextlib
-import json
-import os
 import time
 from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
-from typing import Any
 
 from flask import Blueprint, Response
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from churn import decisions, drift, record, releases
-from churn.config import Product
+from churn import decisions, drift, health, record, releases, storage
 from churn.errors import ChurnError
 from churn.web.access import READ, scope
 from churn.web.served import Site, site
 
 api = Blueprint("metrics", __name__)
 
-TAIL = 256 * 2**10  # bytes at the end of a log in which its newest line is looked for
 OUTCOMES = ("done", "fixable", "bug", "stopped")  # as runs.jsonl has them
 VERDICTS = {drift.OK: 0, drift.WARNING: 1, drift.DRIFTED: 2}
 
@@ -56,11 +50,11 @@ class Files(Collector):
         aside = GaugeMetricFamily("churn_files_quarantined", "Files set aside as unfit.", labels=["product"])
         for product in self._products:
             name = product.name
-            if run := last_tick(product):
+            if run := health.last_run(product):
                 age.add_metric([name], max(0.0, time.time() - datetime.fromisoformat(run["at"]).timestamp()))
                 for known in OUTCOMES:
                     outcome.add_metric([name, known], float(run["outcome"] == known))
-            judged = last_line(product.models / decisions.JUDGEMENTS)
+            judged = next(storage.last_lines(product.models / decisions.JUDGEMENTS), None)
             if judged and judged.get("verdict") in VERDICTS:
                 verdict.add_metric([name], VERDICTS[judged["verdict"]])
             with contextlib.suppress(ChurnError, OSError):
@@ -70,24 +64,3 @@ class Files(Collector):
                 waiting.add_metric([name], known_drops.waiting)
                 aside.add_metric([name], len(known_drops.quarantined))
         yield from (age, outcome, verdict, release, waiting, aside)
-
-
-def last_tick(product: Product) -> dict[str, Any] | None:
-    """The newest line about a tick in runs.jsonl, {at, outcome, ...}; None where there is none near its end."""
-    return last_line(product.logs / "runs.jsonl", script="fullprocess")
-
-
-def last_line(path: Path, **having: str) -> dict[str, Any] | None:
-    """The newest line of a file of JSON lines that has these values; only the end of the file is read."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
-            lines = file.read().split(b"\n")
-    except OSError:
-        return None
-    for text in reversed(lines):
-        with contextlib.suppress(ValueError):  # torn, or begun before the part that was read
-            found = json.loads(text)
-            if isinstance(found, dict) and all(found.get(key) == value for key, value in having.items()):
-                return found
-    return None
