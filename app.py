@@ -2,7 +2,7 @@
 
 A request looks once, at its start, which release is in production and uses that one to its end; the answer and the
 header X-Model-Version name it. A new release is picked up without a restart. On a client's behalf nothing is read
-but CSV files inside the product's data folders. Who may ask for what, see churn/web/access.py.
+but CSV files inside the product's data folders. Who may ask for what, see churn/web/guard/access.py.
 """
 
 import argparse
@@ -17,13 +17,16 @@ import deployment
 from churn import config, releases, stage, storage
 from churn.config import Product
 from churn.errors import ChurnError, ReleaseError
-from churn.web import access, answers, api, counters, edge, health, login, metrics, pages, predictions, tokens
+from churn.web import answers, pages
 from churn.web.answers import MAX_BODY
-from churn.web.edge import VERSION_HEADER
-from churn.web.places import default_config
-from churn.web.production import Production
+from churn.web.api import model, predictions
+from churn.web.guard import access, login, tokens
+from churn.web.guard.tokens import Tokens
 from churn.web.served import EXTENSION, Commands, Served, Site
-from churn.web.tokens import Tokens
+from churn.web.serving import counters, edge, health, metrics
+from churn.web.serving.edge import VERSION_HEADER
+from churn.web.serving.places import default_config
+from churn.web.serving.production import Production
 from diagnostics import FILE as DIAGNOSTICS
 
 
@@ -57,7 +60,7 @@ def create_app(config_path: Path | None = None, known: Tokens | None = None) -> 
     access.set_up(app, known)
     app.register_error_handler(Exception, answers.error)
     access.scope(access.PUBLIC)(app.view_functions["static"])
-    for part in (pages.blueprint(), predictions.api, api.api, health.api, login.api, metrics.api):
+    for part in (pages.blueprint(), predictions.api, model.api, health.api, login.api, metrics.api):
         app.register_blueprint(part)
     app.wsgi_app = edge.wrapped(app.wsgi_app, counted.answered)  # type: ignore[method-assign]  as Flask wants it
     return app

@@ -6,7 +6,7 @@ import secrets
 import shutil
 import tempfile
 
-from churn.web.worker import THREADS, Worker
+from churn.web.serving.worker import THREADS, Worker
 
 wsgi_app = "wsgi:app"
 bind = os.environ.get("CHURN_BIND", "127.0.0.1:8000").split(",")
@@ -19,7 +19,7 @@ graceful_timeout = 35  # seconds for the requests under way when it stops; none 
 limit_request_line = 4094
 limit_request_fields = 64
 limit_request_field_size = 8190
-logger_class = "churn.web.journal.Logger"
+logger_class = "churn.web.serving.journal.Logger"
 # Requests run side by side already; threads of the numeric libraries inside each would only fight over the cores.
 raw_env = ["OMP_NUM_THREADS=1", "OPENBLAS_NUM_THREADS=1"]
 # What the app imports of others, a second or two of it. The master does so once: its workers share the memory, and on
@@ -42,7 +42,7 @@ def on_starting(server):
 
 def post_worker_init(worker):
     """Follow what is in production, in a thread of this worker."""
-    from churn.web.watching import Watcher
+    from churn.web.serving.watching import Watcher
 
     served = worker.wsgi.extensions["churn"].products.values()
     worker.watcher = Watcher([one.production for one in served])

@@ -9,7 +9,7 @@ from gunicorn.errors import AppImportError
 from app import create_app
 from churn import stage, storage
 from churn.errors import ConfigError, ReleaseError
-from churn.web import places
+from churn.web.serving import places
 
 
 class LogFile(logging.Handler):

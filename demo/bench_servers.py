@@ -17,7 +17,7 @@ import ingestion
 import scoring
 import training
 from churn import config, stage
-from churn.web import tokens
+from churn.web.guard import tokens
 from demo import fabricate
 from demo.bench_ingestion import PATHS
 
@@ -101,7 +101,7 @@ def rows(count: int) -> pd.DataFrame:
 def empty(scratch: Path) -> Side:
     """A route that does nothing, under the same gunicorn settings."""
     folder = _folder(scratch / "empty", EMPTY)
-    return Side("an empty Flask route", [*_gunicorn(), "--worker-class", "churn.web.worker.Worker"], folder)
+    return Side("an empty Flask route", [*_gunicorn(), "--worker-class", "churn.web.serving.worker.Worker"], folder)
 
 
 def ours(scratch: Path, kind: str, frame: pd.DataFrame) -> Side:

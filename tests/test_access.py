@@ -11,8 +11,9 @@ import pytest
 
 import app as app_module
 from churn.errors import ChurnError, ConfigError
-from churn.web import access, edge, tokens
-from churn.web.tokens import Token, Tokens
+from churn.web.guard import access, tokens
+from churn.web.guard.tokens import Token, Tokens
+from churn.web.serving import edge
 from tests.conftest import HOME
 
 ADDRESSES = {

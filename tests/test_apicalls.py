@@ -10,7 +10,7 @@ import pytest
 
 import apicalls
 from churn import stage
-from churn.web import tokens
+from churn.web.guard import tokens
 from tests.conftest import CORPORATE, FOLDERS, HOME
 from tests.full_site import make_full_site
 from tests.serving_site import gunicorn

@@ -12,7 +12,7 @@ import deployment
 import diagnostics
 from churn import releases
 from churn.errors import ReleaseError
-from churn.web import predictions, scorer
+from churn.web.api import predictions, scorer
 from demo import fabricate
 from tests import hostile
 from tests.conftest import CORPORATE

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 import app as app_module
 import deployment
 from churn import decisions, releases, stage
-from churn.web.counters import Counters
+from churn.web.serving.counters import Counters
 from tests.conftest import make_product
 from tests.serving_site import ROWS, make_site, running, session
 

@@ -15,7 +15,8 @@ import reporting
 import scoring
 import training
 from churn import stage
-from churn.web import tokens, uploads
+from churn.web.api import uploads
+from churn.web.guard import tokens
 from demo import fabricate
 from tests import hostile
 from tests.serving_site import ROWS, besiege, gunicorn, make_site, session

@@ -11,7 +11,8 @@ import pytest
 
 import deployment
 from churn import storage
-from churn.web import journal, tokens
+from churn.web.guard import tokens
+from churn.web.serving import journal
 from tests.serving_site import ROWS, make_site, running, session
 
 KEYS = ["at", "request_id", "method", "route", "status", "ms", "bytes", "who", "product", "version"]

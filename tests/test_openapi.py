@@ -16,8 +16,8 @@ from schemathesis.specs.openapi import checks
 
 import app
 from churn import stage
-from churn.web import tokens
-from churn.web.docs import SAMPLES
+from churn.web.api.docs import SAMPLES
+from churn.web.guard import tokens
 from tests.full_site import ROW, make_full_site
 
 CASES = int(os.environ.get("CHURN_CASES", "10"))

@@ -15,9 +15,9 @@ from churn import releases, stage
 from churn.errors import LockedError
 from churn.history import today as lists
 from churn.history.store import connect
+from churn.web.guard.tokens import Tokens
 from churn.web.pages import asking, chart, health, shading, whatif, wording
 from churn.web.served import Commands
-from churn.web.tokens import Tokens
 from demo import fabricate
 from tests import pages_site
 

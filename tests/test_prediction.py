@@ -8,7 +8,7 @@ import pytest
 
 import deployment
 from churn import estimators, releases
-from churn.web import predictions, uploads
+from churn.web.api import predictions, uploads
 from demo import fabricate
 from tests import hostile
 from tests.serving_site import ROWS, client, make_site

@@ -11,7 +11,7 @@ from churn import estimators
 from churn.columns import features_of
 from churn.errors import DataError
 from churn.estimators import Design
-from churn.web.scorer import FEW, Scorer
+from churn.web.api.scorer import FEW, Scorer
 from tests.test_estimators import KINDS, TELCO, contracts_with_rows, table, telco
 
 

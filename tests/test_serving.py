@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 import app as app_module
 import deployment
 from churn import estimators, releases
-from churn.web import datafiles, production
+from churn.web.api import datafiles
+from churn.web.serving import production
 from tests.serving_site import ROWS, VERSION, besiege, client, copy_site, make_site, running, session
 
 

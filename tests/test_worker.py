@@ -12,7 +12,8 @@ from types import SimpleNamespace
 import pytest
 
 import deployment
-from churn.web import tokens, worker
+from churn.web.guard import tokens
+from churn.web.serving import worker
 from tests.conftest import HOME
 from tests.serving_site import ROWS, make_site, running, session
 

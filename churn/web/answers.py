@@ -10,7 +10,7 @@ from werkzeug.routing import RequestRedirect
 
 from churn.errors import DataError, DropError, HistoryError, ReleaseError
 from churn.releases import Release
-from churn.web import access
+from churn.web.guard import access
 from churn.web.served import Served
 
 logger = logging.getLogger(__name__)

@@ -11,9 +11,9 @@ from flask import abort, current_app, g, request
 from churn.config import Product
 from churn.history.store import History, connect
 from churn.releases import Release
-from churn.web.counters import Counters
-from churn.web.production import Production
-from churn.web.tokens import Tokens
+from churn.web.guard.tokens import Tokens
+from churn.web.serving.counters import Counters
+from churn.web.serving.production import Production
 
 EXTENSION = "churn"
 

@@ -10,7 +10,7 @@ from churn import clients as current_clients
 from churn.earlier import row_before
 from churn.errors import DataError, ReleaseError
 from churn.releases import Release
-from churn.web.access import READ, scope
+from churn.web.guard.access import READ, scope
 from churn.web.pages import chart, health, whatif, wording
 from churn.web.pages.shell import known, pages
 from churn.web.served import Served, answering

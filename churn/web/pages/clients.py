@@ -6,7 +6,7 @@ from typing import Any
 from flask import render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from churn.web.access import READ, scope
+from churn.web.guard.access import READ, scope
 from churn.web.pages import asking, health, wording
 from churn.web.pages.linking import client_url
 from churn.web.pages.shell import pages, served

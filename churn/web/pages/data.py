@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,13 @@ from churn.calls.reasons import title
 from churn.config import Product
 from churn.dataset import Drop, Record
 from churn.errors import shown
-from churn.web.access import READ, scope
+from churn.intake.parts import rejects_of
+from churn.web.guard.access import READ, scope
 from churn.web.pages import asking
 from churn.web.pages.shell import pages, served
 from churn.words import fit
 
-REJECTS, DIAGNOSTICS = "rejects", "diagnostics.json"  # as ingestion.py and diagnostics.py write them
+DIAGNOSTICS = "diagnostics.json"  # as diagnostics.py writes it
 
 
 @pages.get("/products/<product>/data")
@@ -49,9 +49,9 @@ def data(product: str) -> ResponseReturnValue:
 def rejects(product: str, name: str) -> ResponseReturnValue:
     """The rows of a file that were rejected, with line, column and reason."""
     found = served(product).product
-    names = {rejects_name(drop) for drop in dataset.load_record(found).drops}
-    path = found.ingested / REJECTS / name
-    if name not in names or not path.is_file() or path.is_symlink():
+    files = {path.name: path for path in (rejects_of(found, drop) for drop in dataset.load_record(found).drops)}
+    path = files.get(name)
+    if path is None or not path.is_file() or path.is_symlink():
         abort(404, "no rejected rows of a file of this name")
     text = io.StringIO()
     out = csv.writer(text, lineterminator="\r\n")
@@ -62,17 +62,9 @@ def rejects(product: str, name: str) -> ResponseReturnValue:
     return response
 
 
-def rejects_name(drop: Drop) -> str:
-    """How ingestion.py calls the file of a drop's rejected rows."""
-    name = shown(drop.name)
-    safe = re.sub(r"[^A-Za-z0-9._-]", "_", name.removesuffix(".csv"))[:100]
-    return f"{safe}.csv" if f"{safe}.csv" == drop.name else f"{safe}-{(drop.sha256 or '')[:8]}.csv"
-
-
 def drop_view(product: Product, drop: Drop) -> dict[str, Any]:
     """A drop as the page shows it."""
-    name = rejects_name(drop)
-    has_rejects = (product.ingested / REJECTS / name).is_file()
+    rejects = rejects_of(product, drop)
     return {
         "number": drop.number,
         "name": fit(shown(drop.name), 80),
@@ -86,7 +78,7 @@ def drop_view(product: Product, drop: Drop) -> dict[str, Any]:
         "extra": [fit(column) for column in drop.extra],
         "reason": fit(drop.reason or "", 400),
         "line": drop.line,
-        "rejects": url_for("pages.rejects", product=product.name, name=name) if has_rejects else None,
+        "rejects": url_for("pages.rejects", product=product.name, name=rejects.name) if rejects.is_file() else None,
     }
 
 

@@ -8,8 +8,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from flask import abort, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from churn.web import access
-from churn.web.access import WRITE, scope
+from churn.web.guard import access
+from churn.web.guard.access import WRITE, scope
 from churn.web.pages import wording
 from churn.web.pages.shell import known, pages
 

@@ -9,7 +9,7 @@ from flask import Response, abort, render_template, send_file, url_for
 from flask.typing import ResponseReturnValue
 
 from churn import releases
-from churn.web.access import READ, scope
+from churn.web.guard.access import READ, scope
 from churn.web.pages.shell import pages, served
 
 REPORT, PICTURES = "report.json", "pictures"  # as reporting.py writes them

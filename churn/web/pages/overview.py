@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from churn.errors import ChurnError, HistoryError
 from churn.history import today as lists
-from churn.web.access import READ, scope
+from churn.web.guard.access import READ, scope
 from churn.web.pages import health, wording
 from churn.web.pages.shell import pages
 from churn.web.served import Served, site

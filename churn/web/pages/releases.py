@@ -10,7 +10,7 @@ from churn import decisions
 from churn import releases as versions
 from churn.config import Product
 from churn.errors import LockedError, ReleaseError
-from churn.web.access import READ, WRITE, scope
+from churn.web.guard.access import READ, WRITE, scope
 from churn.web.pages.health import manifest_of
 from churn.web.pages.shell import pages, served
 from churn.web.pages.wording import sentence

@@ -5,8 +5,8 @@ from typing import Any
 from flask import Blueprint, abort, g, make_response, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
 
-from churn.web import access
-from churn.web.access import PUBLIC, READ, WRITE, scope
+from churn.web.guard import access
+from churn.web.guard.access import PUBLIC, READ, WRITE, scope
 from churn.web.pages import wording
 from churn.web.served import Served, product, site
 

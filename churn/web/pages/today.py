@@ -12,7 +12,7 @@ from churn import sheet
 from churn.calls import calllist
 from churn.config import Product
 from churn.history import today as lists
-from churn.web.access import READ, scope
+from churn.web.guard.access import READ, scope
 from churn.web.pages import asking, health, shading, wording
 from churn.web.pages.asking import Asked, Head
 from churn.web.pages.linking import client_url

@@ -3,9 +3,9 @@
 from flask import Blueprint, Response, jsonify
 
 from churn.errors import ReleaseError
-from churn.web.access import PUBLIC, READ, may, scope
-from churn.web.production import Production
+from churn.web.guard.access import PUBLIC, READ, may, scope
 from churn.web.served import site
+from churn.web.serving.production import Production
 
 api = Blueprint("health", __name__)
 

@@ -15,14 +15,15 @@ from churn import columns, dataset, estimators, sheet
 from churn.config import Product
 from churn.errors import DataError
 from churn.releases import Release
-from churn.web import asking, counters, datafiles, uploads
-from churn.web.access import READ, scope
-from churn.web.answer_schemas import PredictionAnswer
-from churn.web.document import operation
-from churn.web.schemas import FormRequest, PredictionQuery, PredictionRequest, Rows, UploadRequest
-from churn.web.scorer import Scorer
+from churn.web.api import asking, datafiles, uploads
+from churn.web.api.answer_schemas import PredictionAnswer
+from churn.web.api.document import operation
+from churn.web.api.schemas import FormRequest, PredictionQuery, PredictionRequest, Rows, UploadRequest
+from churn.web.api.scorer import Scorer
+from churn.web.api.uploads import MAX_FILE
+from churn.web.guard.access import READ, scope
 from churn.web.served import Served, asked, site
-from churn.web.uploads import MAX_FILE
+from churn.web.serving import counters
 
 api = Blueprint("predictions", __name__)
 to_json = TypeAdapter(Any).dump_json  # a fraction of the time of the standard library's

@@ -7,12 +7,12 @@ from flask import Blueprint, Response, abort
 
 from churn.errors import DataError
 from churn.releases import Release
-from churn.web import asking, explaining, predictions
-from churn.web.access import READ, scope
-from churn.web.answer_schemas import ClientAnswer, ClientsAnswer, ExplainAnswer
 from churn.web.answers import answer
-from churn.web.document import operation
-from churn.web.schemas import ClientsQuery, ExplainRequest, Of
+from churn.web.api import asking, explaining, predictions
+from churn.web.api.answer_schemas import ClientAnswer, ClientsAnswer, ExplainAnswer
+from churn.web.api.document import operation
+from churn.web.api.schemas import ClientsQuery, ExplainRequest, Of
+from churn.web.guard.access import READ, scope
 from churn.web.served import Served, asked
 from churn.words import band, bands
 

@@ -9,22 +9,22 @@ from flask import Blueprint, Response, abort, g, jsonify
 from churn import decisions, releases
 from churn.config import Product
 from churn.errors import ReleaseError
-from churn.web import asking, clients_api, docs, outcomes
-from churn.web.access import READ, scope
 from churn.web.answers import answer
-from churn.web.document import operation
-from churn.web.model_schemas import (
+from churn.web.api import asking, clients, docs, outcomes
+from churn.web.api.document import operation
+from churn.web.api.model_schemas import (
     DiagnosticsAnswer,
     DriftAnswer,
     ReleasesAnswer,
     ScoringAnswer,
     SummaryStatsAnswer,
 )
-from churn.web.schemas import DriftQuery, Of
+from churn.web.api.schemas import DriftQuery, Of
+from churn.web.guard.access import READ, scope
 from churn.web.served import asked, product
 
 api = Blueprint("api", __name__)
-for part in (clients_api.api, outcomes.api, docs.api):
+for part in (clients.api, outcomes.api, docs.api):
     api.register_blueprint(part)
 
 DIAGNOSTICS = "diagnostics.json"  # as diagnostics.py writes it

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from churn.web.answer_schemas import ByRelease, Told
+from churn.web.api.answer_schemas import ByRelease, Told
 
 # ---- the server ------------------------------------------------------------------------------------------------------
 

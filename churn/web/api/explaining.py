@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from churn import releases
 from churn.config import Product
 from churn.releases import Release
-from churn.web.schemas import Rows
+from churn.web.api.schemas import Rows
 from churn.words import band
 
 if TYPE_CHECKING:

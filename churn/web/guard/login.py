@@ -4,8 +4,8 @@ from flask import Blueprint, make_response, redirect, render_template, request
 from werkzeug.wrappers import Response
 
 from churn.errors import ConfigError
-from churn.web import access
-from churn.web.access import PUBLIC, scope
+from churn.web.guard import access
+from churn.web.guard.access import PUBLIC, scope
 from churn.web.served import site
 
 api = Blueprint("login", __name__)

@@ -4,7 +4,7 @@ import logging
 import threading
 from collections.abc import Iterable
 
-from churn.web.production import Production
+from churn.web.serving.production import Production
 
 logger = logging.getLogger(__name__)
 

@@ -40,7 +40,7 @@ class Production:
     """One product's release in production: loaded once, shared by all threads, followed when the link moves.
 
     While a new release loads, and when it cannot be loaded, the old one goes on serving. Where the link is watched
-    (see churn/web/watching.py) no request loads a new one; elsewhere the first that finds the link moved does.
+    (see churn/web/serving/watching.py) no request loads a new one; elsewhere the first that finds the link moved does.
     """
 
     def __init__(self, product: Product) -> None:

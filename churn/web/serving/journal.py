@@ -12,8 +12,8 @@ from typing import Any
 from gunicorn.glogging import Logger as GunicornLogger
 
 from churn import storage
-from churn.web import places
-from churn.web.edge import NOTED, NOWHERE
+from churn.web.serving import places
+from churn.web.serving.edge import NOTED, NOWHERE
 
 FILE = "access.jsonl"
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")

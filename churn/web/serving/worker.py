@@ -21,7 +21,7 @@ from gunicorn.errors import AppImportError
 from gunicorn.http import errors
 from gunicorn.workers import gthread
 
-from churn.web.edge import REQUEST_HEADER, UNSTORED
+from churn.web.serving.edge import REQUEST_HEADER, UNSTORED
 
 THREADS = 256  # nearly all of them idle; one costs some 100 KB once it was needed
 LOOK_SECONDS = 0.5

@@ -7,8 +7,8 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, render_template, request
 
-from churn.web.access import READ, scope
-from churn.web.document import JSON, document, operation
+from churn.web.api.document import JSON, document, operation
+from churn.web.guard.access import READ, scope
 
 api = Blueprint("docs", __name__)
 

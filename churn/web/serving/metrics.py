@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 
 from churn import decisions, drift, health, record, releases, storage
 from churn.errors import ChurnError
-from churn.web.access import READ, scope
+from churn.web.guard.access import READ, scope
 from churn.web.served import Site, site
 
 api = Blueprint("metrics", __name__)

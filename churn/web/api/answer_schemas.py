@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from churn.web.schemas import BANDS
+from churn.web.api.schemas import BANDS
 
 Risk = float
 Band = Literal[BANDS]  # type: ignore[valid-type]

@@ -19,9 +19,9 @@ from werkzeug.exceptions import Unauthorized
 from werkzeug.wrappers import Response
 
 from churn.errors import ConfigError
-from churn.web.edge import NOTED
+from churn.web.guard.tokens import READ, WRITE, Token, Tokens
 from churn.web.served import site
-from churn.web.tokens import READ, WRITE, Token, Tokens
+from churn.web.serving.edge import NOTED
 
 PUBLIC = "public"
 SAFE = ("GET", "HEAD", "OPTIONS")

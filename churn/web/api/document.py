@@ -15,10 +15,10 @@ from typing import Any, TypeVar
 from flask import Flask, current_app
 from pydantic import BaseModel
 
-from churn.web.access import PUBLIC
-from churn.web.answer_schemas import Refusal
-from churn.web.model_schemas import HealthAnswer, ReadyAnswer
-from churn.web.schemas import Of
+from churn.web.api.answer_schemas import Refusal
+from churn.web.api.model_schemas import HealthAnswer, ReadyAnswer
+from churn.web.api.schemas import Of
+from churn.web.guard.access import PUBLIC
 
 View = TypeVar("View", bound=Callable[..., Any])
 JSON = "application/json"

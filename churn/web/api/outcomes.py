@@ -7,11 +7,11 @@ from typing import Any
 from flask import Blueprint, Response, abort, g, jsonify
 
 from churn.columns import Columns
-from churn.web import asking
-from churn.web.access import WRITE, scope
-from churn.web.answer_schemas import OutcomesAnswer
-from churn.web.document import operation
-from churn.web.schemas import Contact, Of, Outcome, OutcomesRequest
+from churn.web.api import asking
+from churn.web.api.answer_schemas import OutcomesAnswer
+from churn.web.api.document import operation
+from churn.web.api.schemas import Contact, Of, Outcome, OutcomesRequest
+from churn.web.guard.access import WRITE, scope
 from churn.web.served import product
 
 api = Blueprint("outcomes", __name__)

@@ -13,7 +13,7 @@ from scipy.special import expit
 from churn import estimators
 from churn.columns import BLANKS, LARGEST_WHOLE, features_of
 from churn.releases import Release
-from churn.web.trees import SingleRow
+from churn.web.api.trees import SingleRow
 
 FEW = 4  # rows up to which one by one is quicker
 
