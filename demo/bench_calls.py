@@ -87,7 +87,7 @@ def own_parts(product: Product) -> tuple[Step, Step]:
     typical = profile.typical(releases.read_profile(folder))
     before = now[["corporation"]].rename(columns={"corporation": "client"})
     risk = estimators.risks(release.model, now)
-    memory = before.assign(risk=risk[::-1], gain=risk[::-1], rank=np.nan)
+    memory = before.assign(risk=risk[::-1], gain=risk[::-1], rank=np.nan, aside=False)
     memory.loc[: product.settings.capacity, "rank"] = np.arange(1.0, product.settings.capacity + 2)
 
     def score() -> None:

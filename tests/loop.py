@@ -28,6 +28,14 @@ def make(folder, **settings):
     return make_product(folder, **{"model": "logistic", "tuning_seconds": 0, "package_check_days": 0} | settings)
 
 
+def started(folder):
+    """A product with a model in production, made from two drops."""
+    product = make(folder)
+    put(product, 1, 2)
+    decide(product)
+    return product
+
+
 def copied(product, folder, **settings):
     """A copy of a product's whole installation, perhaps with another config."""
     shutil.copytree(product.config_path.parent, folder, symlinks=True)

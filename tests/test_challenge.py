@@ -15,16 +15,13 @@ from churn.contest.arena import FOLDER
 from churn.contest.comparison import Scored
 from churn.fitting import learning
 from churn.monitoring import judging
-from tests.loop import changed, copied, decide, make, put
+from tests.loop import changed, copied, decide, make, put, started
 
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory):
     """A product with a model of two drops in production."""
-    product = make(tmp_path_factory.mktemp("challenge") / "first")
-    put(product, 1, 2)
-    decide(product)
-    return product
+    return started(tmp_path_factory.mktemp("challenge") / "first")
 
 
 @pytest.fixture

@@ -12,16 +12,13 @@ import training
 from churn import dataset, decisions, estimators, releases, storage
 from churn.contest import challenge
 from demo import fabricate
-from tests.loop import CLIENTS, LATE, NOBODY, changed, copied, decide, make, monthly, put
+from tests.loop import CLIENTS, LATE, NOBODY, changed, copied, decide, make, monthly, put, started
 
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory):
     """A product with a model in production, made from two drops."""
-    product = make(tmp_path_factory.mktemp("loop") / "first")
-    put(product, 1, 2)
-    decide(product)
-    return product
+    return started(tmp_path_factory.mktemp("loop") / "first")
 
 
 @pytest.fixture

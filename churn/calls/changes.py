@@ -99,9 +99,11 @@ def _removed(choice: Choice, before: pd.DataFrame, *, other_terms: bool) -> list
         gone = position < 0
         row = {"change": REMOVED, "client": old.client, "rank_before": old.rank, "risk_before": old.risk}
         row["rank"], row["risk"] = place or None, None if gone else people.risk[position]
-        row["why"] = "no longer a client" if gone else _why_impossible(choice, position)
-        row["why"] = row["why"] or (OTHER_TERMS if other_terms else None)
-        row["why"] = row["why"] or _why_removed(choice, position, place, old.risk, old.gain)
+        if gone:
+            row["why"] = "no longer a client"
+        else:
+            why = _why_impossible(choice, position) or (other_terms and OTHER_TERMS)
+            row["why"] = why or _why_removed(choice, position, place, old.risk, old.gain)
         rows.append(row)
     return rows
 

@@ -4,7 +4,6 @@ The files decide, the history remembers. Writing is idempotent, so that whatever
 reach the database, left out is written by the next one.
 """
 
-import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from churn import clients, dataset, decisions, heldout, sheet
+from churn import clients, dataset, decisions, heldout, releases, sheet
 from churn.calls import calllist
 from churn.calls.calllist import Choice
 from churn.calls.changes import REMOVED
@@ -81,7 +80,7 @@ def same_terms(one: str, other: str) -> bool:
 
 
 def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return releases.digest(text.encode())[:8]
 
 
 def listed(
