@@ -52,7 +52,7 @@ def create_app(config_path: Path | None = None, known: Tokens | None = None) -> 
     served = {name: Served(product, Production(product)) for name, product in products.items()}
     app.extensions[EXTENSION] = Site(
         served,
-        Commands(roll_back=lambda product, why: _roll_back(served, product, why)),
+        Commands(roll_back=lambda *asked: _roll_back(served, *asked)),
         known,
         access.hosts(os.environ.get("CHURN_HOSTS")),
         counted,
@@ -66,11 +66,13 @@ def create_app(config_path: Path | None = None, known: Tokens | None = None) -> 
     return app
 
 
-def _roll_back(served: Mapping[str, Served], product: Product, why: str) -> str:
+def _roll_back(served: Mapping[str, Served], product: Product, instead_of: str, why: str) -> bool:
     with storage.locked(product.logs / "lock", product.name):
-        done = deployment.deploy(product, rollback=True, why=why)
+        if releases.current_version(product) != instead_of:
+            return False
+        deployment.deploy(product, rollback=True, why=why)
     served[product.name].production.follow()  # whoever asked for it is to see it in the next answer
-    return done
+    return True
 
 
 # ---- the smoke test --------------------------------------------------------------------------------------------------

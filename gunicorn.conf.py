@@ -4,6 +4,7 @@ import importlib
 import os
 import secrets
 import shutil
+import sys
 import tempfile
 
 from churn.web.serving.worker import THREADS, Worker
@@ -24,7 +25,7 @@ logger_class = "churn.web.serving.journal.Logger"
 raw_env = ["OMP_NUM_THREADS=1", "OPENBLAS_NUM_THREADS=1"]
 # What the app imports of others, a second or two of it. The master does so once: its workers share the memory, and on
 # a reload (HUP) the new ones, which read our own code anew, are there before anybody has waited for them.
-shared = ["flask", "lightgbm", "pandas", "pydantic", "skops.io", "sklearn.pipeline"]
+shared = ["flask", "lightgbm", "pandas", "pydantic.json_schema", "skops.io", "sklearn.pipeline"]
 shared += ["sqlalchemy.dialects.postgresql", "sqlalchemy.dialects.sqlite"]
 # Nothing here uses it, and it would write a socket into the user's home.
 control_socket_disable = True
@@ -38,6 +39,12 @@ def on_starting(server):
         importlib.import_module(package)
     server.counts = tempfile.mkdtemp(prefix="churn-counts-")
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = server.counts  # read when prometheus_client is imported, by the workers
+
+
+def post_fork(server, worker):
+    """Forget what the master has read of our own code, so that a worker has all of it as it is now, or none."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "churn"]:
+        del sys.modules[name]
 
 
 def post_worker_init(worker):

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 LONGEST = 48
+BANDS = ("very high", "high", "medium", "low")  # of risk
 JOINERS = "\u200c\u200d"  # invisible, and part of how Persian, Hindi or emoji are written
 
 
@@ -34,9 +35,9 @@ def bands(threshold: float) -> dict[str, tuple[float, float]]:
     From the model's threshold (in [0, 1]) a risk is "high", and "very high" in the upper half of what is above; from
     half the threshold it is "medium", else "low".
     """
-    starts = {"very high": (threshold + 1) / 2, "high": threshold, "medium": threshold / 2, "low": 0.0}
-    ends = [1.0, *(math.nextafter(start, -1.0) for start in starts.values())]
-    return {name: (start, end) for (name, start), end in zip(starts.items(), ends, strict=False)}
+    starts = ((threshold + 1) / 2, threshold, threshold / 2, 0.0)
+    ends = (1.0, *(math.nextafter(start, -1.0) for start in starts[:-1]))
+    return dict(zip(BANDS, zip(starts, ends, strict=True), strict=True))
 
 
 def band(risk: float, threshold: float) -> str:

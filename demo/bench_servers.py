@@ -1,16 +1,21 @@
-"""The servers that demo/bench_serving.py asks for predictions: ours, and what others would run."""
+"""The servers that benchmarks ask: ours, and what others would run; how they are started, and asked."""
 
+import contextlib
 import json
+import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import requests
+from requests.adapters import HTTPAdapter, Retry
 
 import deployment
 import ingestion
@@ -31,6 +36,7 @@ CATEGORIES = tuple(f"category_{i}" for i in range(6))
 COLUMNS = {"id": "corporation", "target": "exited", "positive": "1", "negative": "0"}
 COLUMNS |= {"numeric": list(NUMBERS), "categorical": list(CATEGORIES)}
 
+EMPTY_NAME, USUAL_NAME = "an empty Flask route", "Flask and a scikit-learn pipeline"
 EMPTY = """
 from flask import Flask
 
@@ -84,6 +90,35 @@ class Side:
     headers: dict[str, str] = field(default_factory=dict)
 
 
+@contextlib.contextmanager
+def started(side: Side, port: int) -> Iterator[tuple[str, subprocess.Popen]]:
+    """A side at work: its address, and its process."""
+    bind = ["--port", str(port)] if "mlflow" in side.command else ["--bind", f"127.0.0.1:{port}"]
+    process = subprocess.Popen(
+        [*side.command, *bind],
+        cwd=side.folder,
+        env={**os.environ, "PYTHONPATH": str(HOME), "OMP_NUM_THREADS": "1", **side.variables},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield f"http://127.0.0.1:{port}", process
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(40)
+
+
+def session() -> requests.Session:
+    """What asks a server that has just been started: it waits until one is there and can serve."""
+    asking = requests.Session()
+    asking.trust_env = False
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # else it warns of every try
+    patience = Retry(250, status_forcelist=[503], allowed_methods=None, backoff_factor=0.1, backoff_max=0.5)
+    asking.mount("http://", HTTPAdapter(max_retries=patience))
+    return asking
+
+
 def rows(count: int) -> pd.DataFrame:
     """Fabricated clients with ten numbers and six categories."""
     frame = fabricate.world(count, 1, 0, fabricate.Drift())
@@ -101,7 +136,7 @@ def rows(count: int) -> pd.DataFrame:
 def empty(scratch: Path) -> Side:
     """A route that does nothing, under the same gunicorn settings."""
     folder = _folder(scratch / "empty", EMPTY)
-    return Side("an empty Flask route", [*_gunicorn(), "--worker-class", "churn.web.serving.worker.Worker"], folder)
+    return Side(EMPTY_NAME, [*_gunicorn(), "--worker-class", "churn.web.serving.worker.Worker"], folder)
 
 
 def ours(scratch: Path, kind: str, frame: pd.DataFrame) -> Side:
@@ -109,7 +144,7 @@ def ours(scratch: Path, kind: str, frame: pd.DataFrame) -> Side:
     folder = scratch / kind
     folder.mkdir()
     path = folder / "config.json"
-    path.write_text(json.dumps(PATHS | {"products": {"corporate": COLUMNS | {"model": kind}}}))
+    path.write_text(json.dumps(PATHS | {"products": {"corporate": COLUMNS | {"model": kind, "threads": 1}}}))
     product = config.load(path)["corporate"]
     fabricate.save(frame, product.source / "rows.csv")
     ingestion.ingest(product)
@@ -128,7 +163,7 @@ def usual(scratch: Path, frame: pd.DataFrame) -> Side:
     folder = _folder(scratch / "usual", USUAL)
     frame.to_csv(folder / "rows.csv", index=False)
     _run([sys.executable, "-c", FIT, ",".join(NUMBERS), ",".join(CATEGORIES)], folder)
-    return Side("Flask and a scikit-learn pipeline", _gunicorn(), folder)
+    return Side(USUAL_NAME, _gunicorn(), folder)
 
 
 def mlflow(scratch: Path) -> Side:
@@ -163,18 +198,8 @@ def _folder(folder: Path, app: str) -> Path:
 
 def _gunicorn() -> list[str]:
     # Not the repository's settings file, which belongs to its app.
-    return [
-        sys.executable,
-        "-m",
-        "gunicorn",
-        "-c",
-        "/dev/null",
-        "side:app",
-        "--workers",
-        str(WORKERS),
-        "--threads",
-        "4",
-    ]
+    command = [sys.executable, "-m", "gunicorn", "-c", "/dev/null", "side:app"]
+    return [*command, "--workers", str(WORKERS), "--threads", "4"]
 
 
 def _run(command: Sequence[str], folder: Path, *, check: bool = True) -> None:

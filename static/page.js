@@ -45,20 +45,27 @@
   });
 
   // What-if in place: only that part of the answer is taken over, and what it says is spoken.
+  // Who tries on before the answer is there gets one to all that was tried.
+  let underWay = null;
   document.addEventListener("submit", async (event) => {
     const form = event.target;
     if (!form.matches("form.try-form")) return;
     event.preventDefault();
     const body = new URLSearchParams(new FormData(form, event.submitter));
+    const picked = form.elements[event.submitter?.name?.replace("pick-", "value-")];
+    if (picked) picked.value = event.submitter.value;
     const held = document.activeElement?.id;
-    let answer;
+    underWay?.abort();
+    const mine = (underWay = new AbortController());
+    let text = "";
     try {
-      answer = await fetch(form.action, { method: "POST", body, headers: { Accept: "text/html" } });
+      const answer = await fetch(form.action, { method: "POST", body, headers: { Accept: "text/html" }, signal: mine.signal });
+      if (answer.ok) text = await answer.text();
     } catch {
-      answer = null;
+      if (mine.signal.aborted) return;
     }
-    const there = answer?.ok ? new DOMParser().parseFromString(await answer.text(), "text/html") : null;
-    const fresh = there?.getElementById("what-if-part");
+    const there = new DOMParser().parseFromString(text, "text/html");
+    const fresh = there.getElementById("what-if-part");
     if (!fresh) {
       if (event.submitter?.name) {
         const picked = document.createElement("input");

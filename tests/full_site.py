@@ -5,17 +5,23 @@ from types import SimpleNamespace
 import deployment
 import diagnostics
 import scoring
-from churn import releases
+from churn import config, releases
 from demo import fabricate
-from tests import loop
+from tests import loop, once
 from tests.serving_site import drop
 
 ROW = {"corporation": "abcd", "lastmonth_activity": 10, "lastyear_activity": 200, "number_of_employees": 3}
 
 
-def make_full_site(folder, **settings):
+def make_full_site(folder):
+    """A copy of it in a folder of a test."""
+    product = config.load(once.made("full", folder, _make) / "config.json")["corporate"]
+    return SimpleNamespace(product=product, home=folder, file=fabricate.file_name("corporate", 9))
+
+
+def _make(folder):
     """Two months to learn from, one as before, two in which everything has changed, and a rollback at the end."""
-    product = loop.make(folder, **settings)
+    product = loop.make(folder)
     drop(product.test, 9, clients=50, first=loop.CLIENTS)
     loop.put(product, 1, 2)
     loop.decide(product)
@@ -27,4 +33,3 @@ def make_full_site(folder, **settings):
     deployment.deploy(product, rollback=True, why="a test")
     scoring.score_clients(product)
     diagnostics.diagnose(product, no_packages=True)
-    return SimpleNamespace(product=product, home=folder, file=fabricate.file_name("corporate", 9))

@@ -17,6 +17,7 @@ from churn import config, dataset, releases, stage, storage
 from churn.errors import QuarantineError
 from churn.history import archive
 from demo import fabricate
+from tests import once
 from tests.conftest import CORPORATE, FOLDERS
 
 QUICK = {"model": "logistic", "tuning_seconds": 0, "package_check_days": 0, "settle_seconds": 0.0}
@@ -48,7 +49,12 @@ ODD = [
 
 
 def make(folder):
-    """Make it; its config's path and its products by name."""
+    """A copy of it in a folder of a test; its config's path and its products by name."""
+    path = once.made("pages", folder, _make) / "config.json"
+    return SimpleNamespace(home=folder, config_path=path, products=config.load(path))
+
+
+def _make(folder):
     path = folder / "config.json"
     path.write_text(json.dumps({**FOLDERS, "products": PRODUCTS}))
     products = config.load(path)
@@ -65,7 +71,6 @@ def make(folder):
     fabricate.save(viewers()[["hours", "left"]], products["nameless"].source / "rows.csv")
     tick(products["nameless"])
     products["fresh"].source.mkdir(parents=True)
-    return SimpleNamespace(home=folder, config_path=path, products=products)
 
 
 def viewers():

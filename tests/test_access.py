@@ -14,7 +14,7 @@ from churn.errors import ChurnError, ConfigError
 from churn.web.guard import access, tokens
 from churn.web.guard.tokens import Token, Tokens
 from churn.web.serving import edge
-from tests.conftest import HOME
+from tests.conftest import HOME, make_product
 
 ADDRESSES = {
     "GET /": "read",
@@ -66,8 +66,7 @@ def soon(monkeypatch):
     monkeypatch.setattr(tokens, "LOOK_SECONDS", tokens.LOOK_SECONDS / 5)
 
 
-@pytest.fixture
-def file(product):
+def with_tokens(product):
     """A file of tokens, beside the config, with a reader's and a writer's."""
     path = product.config_path.parent / tokens.FILE
     path.write_text(f"# who\n{line('crm', 'read', READER)}\n\n{line('anna', 'write', WRITER)}\n")
@@ -75,14 +74,29 @@ def file(product):
 
 
 @pytest.fixture
-def open_app(product):
-    """The app without any token."""
-    return app_module.create_app(product.config_path)
+def file(product):
+    """The file of tokens of an app of one's own."""
+    return with_tokens(product)
 
 
 @pytest.fixture
-def app(product, file):
+def own_app(product, file):
+    """An app whose tokens the test changes."""
     return app_module.create_app(product.config_path)
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory):
+    """The app with a reader's and a writer's token."""
+    product = make_product(tmp_path_factory.mktemp("closed"))
+    with_tokens(product)
+    return app_module.create_app(product.config_path)
+
+
+@pytest.fixture(scope="module")
+def open_app(tmp_path_factory):
+    """The app without any token."""
+    return app_module.create_app(make_product(tmp_path_factory.mktemp("open")).config_path)
 
 
 def bearer(token):
@@ -172,8 +186,8 @@ def test_the_environment_may_hold_tokens_too(product, monkeypatch):
     assert statuses[1] != 401
 
 
-def test_a_token_that_is_removed_is_soon_good_for_nothing_without_a_restart(app, file):
-    client = app.test_client()
+def test_a_token_that_is_removed_is_soon_good_for_nothing_without_a_restart(own_app, file):
+    client = own_app.test_client()
     assert client.get("/metrics", headers=bearer(READER)).status_code == 200
     tokens.remove(file, "crm")
     time.sleep(tokens.LOOK_SECONDS)
@@ -185,8 +199,8 @@ def test_a_token_that_is_removed_is_soon_good_for_nothing_without_a_restart(app,
 
 
 @pytest.mark.parametrize("bad", [b"crm read\n", b"\xff\xfe\n", b"crm admin " + b"0" * 64 + b" 2026\n"])
-def test_a_damaged_file_lets_nobody_in_until_it_is_mended(app, file, caplog, bad):
-    client, good = app.test_client(), file.read_bytes()
+def test_a_damaged_file_lets_nobody_in_until_it_is_mended(own_app, file, caplog, bad):
+    client, good = own_app.test_client(), file.read_bytes()
     file.write_bytes(good + bad)
     time.sleep(tokens.LOOK_SECONDS)
     for headers in ({}, bearer(READER)):
@@ -200,8 +214,8 @@ def test_a_damaged_file_lets_nobody_in_until_it_is_mended(app, file, caplog, bad
     assert client.get("/metrics", headers=bearer(READER)).status_code == 200
 
 
-def test_a_file_that_vanishes_opens_nothing(app, file):
-    client = app.test_client()
+def test_a_file_that_vanishes_opens_nothing(own_app, file):
+    client = own_app.test_client()
     file.unlink()
     time.sleep(tokens.LOOK_SECONDS)
     assert [client.get("/metrics", headers=headers).status_code for headers in ({}, bearer(READER))] == [401, 401]
@@ -276,10 +290,14 @@ def test_a_name_that_would_break_the_file_is_refused(file, name):
     assert file.read_bytes() == before
 
 
-def test_help_says_how_without_a_config():
-    done = subprocess.run([sys.executable, "app.py", "--help"], cwd=HOME, capture_output=True, text=True, check=True)
-    assert "--new-token" in done.stdout
-    assert "make serve" in done.stdout
+def test_help_says_how_without_a_config(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("CHURN_CONFIG", str(tmp_path / "absent.json"))
+    with pytest.raises(SystemExit) as ended:
+        app_module.main(["--help"])
+    said = capsys.readouterr().out
+    assert ended.value.code == 0
+    assert "--new-token" in said
+    assert "make serve" in said
 
 
 # ---- without any token -----------------------------------------------------------------------------------------------
@@ -388,11 +406,11 @@ def test_a_wrong_token_begins_no_session(app):
     assert client.get("/metrics").status_code == 401
 
 
-def test_signing_out_and_removing_the_token_end_the_session(app, file):
-    client, _ = signed_in(app, READER)
+def test_signing_out_and_removing_the_token_end_the_session(own_app, file):
+    client, _ = signed_in(own_app, READER)
     assert client.post("/logout", headers=SAME).status_code == 303
     assert client.get("/metrics").status_code == 401
-    client, _ = signed_in(app, READER)
+    client, _ = signed_in(own_app, READER)
     tokens.remove(file, "crm")
     time.sleep(tokens.LOOK_SECONDS)
     assert client.get("/metrics").status_code == 401
@@ -413,7 +431,8 @@ def test_workers_know_each_others_sessions_and_nobody_who_only_read_the_file_can
 
 @pytest.mark.parametrize(
     "onward",
-    ["//evil.example/", "https://evil.example/", "/\\evil.example", "javascript:alert(1)", "evil", "/\r\nX: y", ""],
+    ["//evil.example/", "https://evil.example/", "/\\evil.example", "javascript:alert(1)", "evil", "/\r\nX: y", ""]
+    + ["//[", "//\u2100.example"],  # which urllib takes for broken addresses
 )
 def test_signing_in_leads_nowhere_else(app, onward):
     assert access.safe_next(onward) == "/"
@@ -488,10 +507,11 @@ def test_people_get_a_page_where_programs_get_json(open_app):
     assert client.get("/nothing", headers={"Accept": "*/*"}).json["error"]["status"] == 404
 
 
-def test_a_bug_says_nothing_of_the_inside(open_app, caplog):
-    open_app.add_url_rule("/bug", view_func=access.scope("public")(lambda: {}["a secret"]))
+def test_a_bug_says_nothing_of_the_inside(product, caplog):
+    broken = app_module.create_app(product.config_path)
+    broken.add_url_rule("/bug", view_func=access.scope("public")(lambda: {}["a secret"]))
     for accept in ("application/json", "text/html"):
-        answer = open_app.test_client().get("/bug", headers={"Accept": accept})
+        answer = broken.test_client().get("/bug", headers={"Accept": accept})
         assert answer.status_code == 500
         assert "a secret" not in answer.text
         assert answer.headers["X-Request-Id"] in answer.text

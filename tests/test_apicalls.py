@@ -7,13 +7,14 @@ import threading
 from urllib.parse import unquote
 
 import pytest
+from werkzeug.serving import make_server
 
 import apicalls
+import app
 from churn import stage
 from churn.web.guard import tokens
 from tests.conftest import CORPORATE, FOLDERS, HOME
 from tests.full_site import make_full_site
-from tests.serving_site import gunicorn
 
 PAGES = ("/prediction", "/scoring", "/clients", "/clients/{client}", "/outcomes", "/healthz")
 PRODUCT = {"name": "product", "in": "query"}
@@ -64,7 +65,7 @@ def listening(statuses=None, answers=None, clients=("a/b",)):
             pass
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}", asked
         server.shutdown()
 
@@ -207,10 +208,22 @@ def test_help_is_the_docstring_and_the_default_is_what_make_serve_binds(capsys):
     assert f'"{apicalls.URL.removeprefix("http://")}"' in (HOME / "gunicorn.conf.py").read_text()
 
 
+@contextlib.contextmanager
+def serving(product):
+    """The app behind a server of this process; its URL."""
+    server = make_server("127.0.0.1", 0, app.create_app(product.config_path), threaded=True)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
 def test_the_app_itself_passes_with_a_token_and_fails_without(tmp_path, capsys, monkeypatch):
     site = make_full_site(tmp_path / "site")
     token = tokens.make(site.home / tokens.FILE, "smoke", tokens.WRITE, stage.utc_now())
-    with gunicorn(site.product) as url:
+    with serving(site.product) as url:
         assert call(site.product, url) == 1
         assert "| 401" in capsys.readouterr().out
         monkeypatch.setenv(apicalls.TOKEN, token)

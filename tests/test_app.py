@@ -12,7 +12,8 @@ import deployment
 import diagnostics
 from churn import releases
 from churn.errors import ReleaseError
-from churn.web.api import predictions, scorer
+from churn.web.api import predictions
+from churn.web.serving import scorer
 from demo import fabricate
 from tests import hostile
 from tests.conftest import CORPORATE
@@ -31,9 +32,10 @@ def site(made, tmp_path):
 
 @pytest.fixture(scope="module")
 def deployed(made, tmp_path_factory):
+    """The app of a site that nobody changes."""
     site = copy_site(made, tmp_path_factory.mktemp("deployed") / "site")
     deployment.deploy(site.product)
-    return site
+    return client(site)
 
 
 def files(folder):
@@ -144,9 +146,8 @@ def test_several_products_must_be_told_apart(site):
         ("POST", "/prediction", 415),
     ],
 )
-def test_errors_are_json_of_one_form(site, method, path, status):
-    deployment.deploy(site.product)
-    answer = client(site).open(path, method=method, data="rows")
+def test_errors_are_json_of_one_form(deployed, method, path, status):
+    answer = deployed.open(path, method=method, data="rows")
     assert answer.status_code == status
     assert set(answer.json) == {"error"}
     assert answer.json["error"].keys() == {"status", "message", "request_id"}
@@ -205,8 +206,7 @@ bodies = st.fixed_dictionaries(
 @settings(deadline=None)
 @given(body=bodies)
 def test_whatever_json_is_sent_is_predicted_or_refused(deployed, body):
-    test_client = client(deployed)
-    answer = test_client.post("/prediction", data=json.dumps(body), content_type="application/json")
+    answer = deployed.post("/prediction", data=json.dumps(body), content_type="application/json")
     assert answer.status_code in (200, 400, 404, 422)
     if answer.status_code == 200:
         assert len(answer.json["predictions"]) == answer.json["rows"] == len(body["rows"])

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from demo import bench
+from demo import bench, bench_page
 
 
 def measured(capsys, *parts):
@@ -42,7 +42,16 @@ def test_predictions_are_measured_beside_other_servers(capsys):
     _, _, lines = measured(capsys, "serving")
     for side in ("an empty Flask route", "ours, logistic", "ours, lightgbm", "Flask and a scikit-learn pipeline"):
         assert any(f"one row: {side}" in line for line in lines), lines
-        assert any(f"1,000 rows: {side}" in line for line in lines), lines
+        assert any(f"1,000 rows: {side}" in line for line in lines) == (side != "an empty Flask route"), lines
+
+
+def test_every_view_of_the_page_is_measured_with_many_clients(capsys):
+    _, _, lines = measured(capsys, "page")
+    timed = [line for line in lines if re.fullmatch(r"3,000 clients: .*; \d+ ms, \d+ at most; < 300 ms", line)]
+    assert len(timed) == len(bench_page.VIEWS) and any("all clients, page 2;" in line for line in timed)
+    assert re.fullmatch(
+        r"3,000 clients: memory of the largest worker; \d+ MB at first; \d+ MB at the end; bounded", lines[-1]
+    )
 
 
 def test_promotion_and_estimates_are_simulated(capsys):

@@ -55,6 +55,8 @@ def test_every_client_has_the_row_and_the_types_that_were_scored(product):
     frame = write(product)
     assert len(frame) == len(ODD) + 200
     for place, name in enumerate(frame["client"]):
+        if name not in ODD and place % 7:
+            continue  # a part of the others is enough
         expected = frame.iloc[[place]][list(product.columns.stored)].reset_index(drop=True)
         pd.testing.assert_frame_equal(clients.row_of(product, name), expected)
 
@@ -115,7 +117,8 @@ def test_of_a_client_whom_the_clients_file_names_twice_the_last_row_counts(tmp_p
 
 def test_the_parts_of_the_file_hold_ranges_of_clients_so_that_all_but_one_can_be_passed_over(product):
     names = np.random.default_rng(0).permutation([f"client-{i:06}" for i in range(100_000)])
-    many = pd.concat([clients.current(product).head(1)] * len(names), ignore_index=True).assign(client=names)
+    one = clients.current(product).head(1)
+    many = one.loc[one.index.repeat(len(names))].assign(client=names)
     clients.write_rows(product, many)
     ends = duckdb.sql(
         "SELECT stats_min_value, stats_max_value FROM parquet_metadata("

@@ -1,8 +1,6 @@
-"""What is counted and told to Prometheus: right across workers, without anything that a client sent."""
+"""What is counted and told to Prometheus, without anything that a client sent; across workers see test_serving."""
 
 import json
-import os
-import signal
 import time
 from datetime import UTC, datetime
 
@@ -14,7 +12,7 @@ import deployment
 from churn import decisions, releases, stage
 from churn.web.serving.counters import Counters
 from tests.conftest import make_product
-from tests.serving_site import ROWS, make_site, running, session
+from tests.serving_site import make_site
 
 
 @pytest.fixture(scope="module")
@@ -109,27 +107,3 @@ def test_what_the_files_do_not_say_is_left_out(tmp_path):
     found = samples(app_module.create_app(product.config_path).test_client().get("/metrics").text)
     told = {key[0] for key in found if not key[0].startswith("churn_http")}
     assert told == {"churn_rows_waiting", "churn_files_quarantined"}
-
-
-def folders(temporary):
-    return [name for name in os.listdir(temporary) if name.startswith("churn-counts-")]
-
-
-def test_whichever_worker_is_asked_tells_what_all_have_counted_also_after_a_reload(site, tmp_path):
-    with running(site.product, TMPDIR=str(tmp_path)) as server:
-        for _ in range(40):
-            with session() as http:  # a connection each, so that both workers are asked
-                http.post(f"{server.url}/prediction", json={"rows": ROWS}, timeout=20).raise_for_status()
-        version = releases.current_version(site.product)
-        for reload in (False, True):
-            if reload:
-                server.process.send_signal(signal.SIGHUP)
-                time.sleep(2)
-            for _ in range(4):
-                with session() as http:
-                    found = samples(http.get(f"{server.url}/metrics", timeout=20).text)
-                requests = value(found, "churn_http_requests_total", route="/prediction", method="POST", status="200")
-                predictions = value(found, "churn_predictions_total", product="corporate", version=version)
-                assert (requests, predictions) == (40, 40 * len(ROWS))
-        assert len(folders(tmp_path)) == 1
-    assert folders(tmp_path) == []

@@ -482,7 +482,7 @@ def run_writers(place, what):
 
 def test_a_run_killed_anywhere_and_run_again_leaves_what_an_undisturbed_run_leaves(place, monkeypatch):
     monkeypatch.setattr(writing, "CHUNK", 30)
-    stride = 4  # another one each time of: before a statement, after it, before the commit
+    stride = 5  # another one each time of: before a statement, after it, before the commit
     steps = int(run_writers(place, str(stride)))
     assert steps > 60
     with connect(place) as history:

@@ -5,6 +5,7 @@ import http.client
 import io
 import json
 import re
+import time
 from types import SimpleNamespace
 from urllib.parse import quote
 
@@ -13,13 +14,13 @@ import pytest
 import ingestion
 import reporting
 import scoring
-import training
 from churn import stage
 from churn.web.api import uploads
 from churn.web.guard import tokens
+from churn.web.serving import journal
 from demo import fabricate
 from tests import hostile
-from tests.serving_site import ROWS, besiege, gunicorn, make_site, session
+from tests.serving_site import ROWS, besiege, make_site, running, session
 
 JSON = {"Content-Type": "application/json"}
 
@@ -33,8 +34,6 @@ def besieged(tmp_path_factory):
     frame.loc[: len(hostile.NAMES) - 1, "lastmonth_activity"] = 0  # so that they lead the list
     fabricate.save(frame, site.product.source / fabricate.file_name("corporate", 2))
     ingestion.ingest(site.product)
-    training.train(site.product)
-    scoring.score_version(site.product)
     site.outside = besiege(site)
     scoring.score_clients(site.product)
     reporting.call_list(site.product)
@@ -48,13 +47,15 @@ def served(besieged):
         scope: tokens.make(besieged.home / tokens.FILE, scope, scope, stage.utc_now())
         for scope in (tokens.READ, tokens.WRITE)
     }
-    with gunicorn(besieged.product) as url, session() as http_session:
+    with running(besieged.product, WEB_CONCURRENCY="1") as server, session() as http_session:
+        url = server.url
         http_session.headers["Authorization"] = f"Bearer {made[tokens.READ]}"
         with session() as browser:
             browser.post(f"{url}/login", data={"token": made[tokens.WRITE]}, allow_redirects=False, timeout=20)
             cookie = browser.cookies["churn"]
         words = {"{read}": made[tokens.READ], "{write}": made[tokens.WRITE], "{session}": cookie}
-        yield SimpleNamespace(**vars(besieged), url=url, session=http_session, words=words)
+        logs = server.logs
+        yield SimpleNamespace(**vars(besieged), url=url, logs=logs, session=http_session, words=words)
 
 
 def sent(served, method, address, headers, body):
@@ -214,6 +215,51 @@ def test_tables_for_spreadsheets_hold_no_formulas(served):
     assert "'=cmd|'/c calc'!A1" in by_api.text
 
 
+# ---- the access log --------------------------------------------------------------------------------------------------
+
+
+KEYS = ["at", "request_id", "method", "route", "status", "ms", "bytes", "who", "product", "version"]
+
+
+def logged(served, count):
+    """The lines of the requests "mine-1" to "mine-<count>"; the last may come just after its answer."""
+    for _ in range(100):
+        lines = map(json.loads, (served.logs / journal.FILE).read_text().splitlines())
+        found = {line["request_id"]: line for line in lines if line["request_id"].startswith("mine-")}
+        if len(found) == count:
+            return [found[f"mine-{number}"] for number in range(1, count + 1)]
+        time.sleep(0.1)
+    raise AssertionError("there are too few lines")
+
+
+def test_each_request_is_a_line_of_json_that_holds_nothing_a_client_sent(served):
+    def ask(number, method, address, http=served.session, **more):
+        headers = {"X-Request-Id": f"mine-{number}", "User-Agent": "VALUE", "Referer": "VALUE"}
+        return http.request(method, f"{served.url}{address}", headers=headers, timeout=20, **more)
+
+    answer = ask(1, "POST", "/prediction", json={"rows": ROWS})
+    ask(2, "GET", "/clients/VALUE?search=VALUE")
+    ask(3, "GET", "/VALUE")
+    ask(4, "VALUE", "/healthz")
+    with session() as nobody:
+        ask(5, "GET", "/scoring", nobody)
+    lines = logged(served, 5)
+    assert [list(line) for line in lines] == [KEYS] * 5
+    assert [(line["method"], line["route"], line["status"], line["who"]) for line in lines] == [
+        ("POST", "/prediction", 200, "read"),
+        ("GET", "/clients/<path:client>", 422, "read"),
+        ("GET", "none", 404, ""),
+        ("other", "none", 405, ""),
+        ("GET", "/scoring", 401, ""),
+    ]
+    first = lines[0]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", first["at"])
+    assert (first["product"], first["version"]) == ("corporate", served.versions[0])
+    assert first["bytes"] == len(answer.content)
+    assert 0 < first["ms"] < 20_000
+    assert all("VALUE" not in path.read_text() for path in served.logs.glob("*.*"))
+
+
 # ---- and then --------------------------------------------------------------------------------------------------------
 
 
@@ -221,7 +267,7 @@ def test_after_all_that_it_still_serves_and_its_logs_hold_no_values(served):
     answer = served.session.post(f"{served.url}/prediction", json={"dataset_path": "clients.csv"}, timeout=20)
     assert (answer.status_code, answer.json()["rows"]) == (200, 50)
     assert hostile.MARKER not in answer.text
-    for path in (served.home / "logs").glob("*.*"):
+    for path in served.logs.glob("*.*"):
         log = path.read_text()
         assert not re.search(r"\bERROR\b|Traceback", log), path.name
         for secret in (hostile.MARKER, "evil", "alert(", served.words["{read}"], served.words["{write}"]):

@@ -1,87 +1,44 @@
-"""The access log has a line a request, holds nothing that a client sent, and does not grow without end."""
+"""The access log goes where it is wanted, in whole lines, and does not grow without end; see also test_hostile."""
 
 import json
 import multiprocessing
 import os
-import re
 import threading
 import time
+from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
+from gunicorn.config import Config
 
-import deployment
 from churn import storage
-from churn.web.guard import tokens
 from churn.web.serving import journal
-from tests.serving_site import ROWS, make_site, running, session
-
-KEYS = ["at", "request_id", "method", "route", "status", "ms", "bytes", "who", "product", "version"]
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    made = make_site(tmp_path_factory.mktemp("made"), months=[1])
-    deployment.deploy(made.product)
-    return made
 
 
 def lines(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def lines_but_the_first(path, count):
-    """The lines after that of the request which waited for the server; the last may come just after its answer."""
-    for _ in range(100):
-        if path.exists() and len(found := lines(path)) > count:
-            return found[1:]
-        time.sleep(0.1)
-    raise AssertionError("there are too few lines")
+@pytest.mark.parametrize("to_stdout", [True, False])
+def test_it_goes_to_a_file_or_to_stdout_where_that_is_wanted(to_stdout, tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("CHURN_CONFIG", str(tmp_path / "config.json"))
+    monkeypatch.setenv("CHURN_ACCESS_LOG", "-" if to_stdout else "")
+    answered = SimpleNamespace(status="200 OK", sent=12)
+    journal.Logger(Config()).access(answered, None, {"REQUEST_METHOD": "GET"}, timedelta(milliseconds=1.5))
+    path, printed = tmp_path / "logs" / journal.FILE, capfd.readouterr().out
+    text = printed if to_stdout else path.read_text()
+    assert (path.exists(), bool(printed)) == (not to_stdout, to_stdout)
+    told = json.loads(text)
+    assert (text[-1], told["method"], told["status"], told["ms"], told["bytes"]) == ("\n", "GET", 200, 1.5, 12)
 
 
-def test_each_request_is_a_line_of_json_that_holds_nothing_a_client_sent(site):
-    token = tokens.Token("crm", "read", tokens.digest_of("churn_x"), "2026-01-01T00:00:00Z").line
-    headers = {"Authorization": "Bearer churn_x", "X-Request-Id": "mine-1", "User-Agent": "SECRET", "Referer": "SECRET"}
-    with running(site.product, CHURN_TOKENS=token) as server, session() as http:
-        answer = http.post(f"{server.url}/prediction", json={"rows": ROWS}, headers=headers, timeout=20)
-        http.get(f"{server.url}/clients/SECRET?q=SECRET", headers=headers, timeout=20)
-        http.get(f"{server.url}/SECRET", headers=headers, timeout=20)
-        http.request("SECRET", f"{server.url}/healthz", timeout=20)
-        http.get(f"{server.url}/scoring", timeout=20)
-        logged = lines_but_the_first(server.logs / journal.FILE, 5)
-        text = "".join(path.read_text() for path in server.logs.iterdir() if path.is_file())
-    assert [list(line) for line in logged] == [KEYS] * 5
-    assert [(line["method"], line["route"], line["status"], line["who"]) for line in logged] == [
-        ("POST", "/prediction", 200, "crm"),
-        ("GET", "/clients/<path:client>", logged[1]["status"], "crm"),
-        ("GET", "none", 404, ""),
-        ("other", "none", 405, ""),
-        ("GET", "/scoring", 401, ""),
-    ]
-    first = logged[0]
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", first["at"])
-    assert (first["request_id"], first["product"], first["version"]) == ("mine-1", "corporate", site.versions[0])
-    assert first["bytes"] == len(answer.content)
-    assert 0 < first["ms"] < 20_000
-    assert "SECRET" not in text
-    assert "churn_x" not in text
-
-
-def test_it_goes_to_stdout_where_that_is_wanted(site):
-    before = (site.home / "logs" / journal.FILE).stat().st_size
-    reading, writing = os.pipe()
-    with open(reading) as read:
-        stdout = os.dup(1)
-        os.dup2(writing, 1)
-        os.close(writing)
-        try:
-            with running(site.product, CHURN_ACCESS_LOG="-"):
-                pass
-        finally:
-            os.dup2(stdout, 1)
-            os.close(stdout)
-        logged = [json.loads(line) for line in read]
-    assert ("GET", "/healthz", 200) in [(line["method"], line["route"], line["status"]) for line in logged]
-    assert (site.home / "logs" / journal.FILE).stat().st_size == before
+def test_a_log_that_cannot_be_written_fails_no_request_and_is_told_of_once(tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("CHURN_CONFIG", str(tmp_path / "config.json"))
+    (tmp_path / "logs").write_text("no folder")
+    logger = journal.Logger(Config())
+    for _ in range(3):
+        logger.access(SimpleNamespace(status="200 OK", sent=1), None, {}, timedelta())
+    assert capfd.readouterr().err.count("the access log cannot be written") == 1
 
 
 def write_many(path, name):

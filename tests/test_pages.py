@@ -2,7 +2,9 @@
 
 import csv
 import io
+import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date, timedelta
 from html import unescape
@@ -11,13 +13,13 @@ from html.parser import HTMLParser
 import pytest
 
 import app
-from churn import releases, stage
-from churn.errors import LockedError
+from churn import dataset, releases, stage, storage
+from churn.history import pages as history_pages
 from churn.history import today as lists
 from churn.history.store import connect
+from churn.web.guard import tokens
 from churn.web.guard.tokens import Tokens
 from churn.web.pages import asking, chart, health, shading, whatif, wording
-from churn.web.served import Commands
 from demo import fabricate
 from tests import pages_site
 
@@ -120,7 +122,7 @@ def test_the_overview_shows_every_product_and_what_waits_there(browser, site):
         assert {"href": f"/products/{name}/"}.items() <= next(
             link for link in page.of("a") if link.get("href") == f"/products/{name}/"
         ).items()
-    assert "70 clients to call" in page.text
+    assert "70 clients still to call" in page.text
     assert "Nothing yet" in page.text
 
 
@@ -202,7 +204,7 @@ def test_the_list_is_paged(browser, site):
     assert page.column(1) == [row["client"] for row in rows[50:]]
     assert page.of("a", rel="prev")[0]["href"] == TODAY
     assert not page.of("a", rel="next")
-    assert "Nobody is to be called" in get(browser, TODAY, page=9999).text
+    assert get(browser, TODAY, page=9999).column(1) == page.column(1)
 
 
 @pytest.mark.parametrize("column", [name for name in lists.SORTS if name not in ("reasons", "contact", "status")])
@@ -226,6 +228,16 @@ def test_every_column_sorts_both_ways_and_says_so(browser, site, column):
         assert heads == ["descending" if down else "ascending"]
         other = "up" if down else "down"
         assert any(f"sort={column}.{other}" in link.get("href", "") for link in page.of("a")) or column == "rank"
+
+
+def test_where_all_clients_are_worth_the_same_no_value_is_shown_and_none_sorted_by(browser):
+    valued, alike = get(browser, TODAY), get(browser, "/products/viewers/", sort="value.down")
+    assert "ranked by expected gain" in valued.text
+    assert "ranked by risk" in alike.text
+    assert valued.rows[0][4] == "Value"
+    assert "Value" not in alike.rows[0]
+    assert alike.rows[1][0] == "1"
+    assert len(valued.rows[0]) == len(valued.rows[1]) == len(alike.rows[1]) + 1
 
 
 def test_odd_questions_of_the_address_are_brought_into_bounds(browser):
@@ -321,12 +333,25 @@ def test_who_is_snoozed_is_off_the_list_at_once_and_comes_back_on_the_day(browse
     assert (answer.status_code, answer.location) == (303, f"{CLIENTS}/{client}?done=snoozed")
     assert client not in listed(browser) + listed(browser, page=2)
     assert listed(browser, only="snoozed") == [client]
-    assert "69 to call" in get(browser, TODAY).text
+    assert re.search(r"6[89] still to call", get(browser, TODAY).text)
     assert f"off the list until {wording.day(until)}" in get(browser, f"{CLIENTS}/{client}").text
     assert f"{client},".encode() not in browser.get("/products/corporate/calllist.csv").data
     with book_of(site) as book:
         assert client in book.snoozed(stage.utc_now()[:10])
         assert client in [row["client"] for row in lists.page(book, lists.Wanted(limit=99), until).rows]
+
+
+def test_a_note_does_not_hide_that_a_client_was_called_or_snoozed(browser, site):
+    called, snoozed = (on_the_list(site)[i]["client"] for i in (12, 13))
+    until = (date.fromisoformat(stage.utc_now()[:10]) + timedelta(days=9)).isoformat()
+    at, later = stage.utc_now(), "2099-01-01T00:00:00Z"
+    with book_of(site) as book:
+        book.write_contacts([{"client": called, "at": at, "kind": "called", "outcome": "will stay"}])
+        book.write_contacts([{"client": snoozed, "at": at, "kind": "snoozed", "until": until}])
+        notes = [{"client": one, "at": later, "kind": "noted", "note": "a note"} for one in (called, snoozed)]
+        book.write_contacts(notes)
+    assert get(browser, TODAY, q=called, only="called").rows[1][7].startswith("called")
+    assert get(browser, TODAY, q=snoozed, only="snoozed").rows[1][7].startswith(f"snoozed until {wording.day(until)}")
 
 
 @pytest.mark.parametrize(
@@ -378,12 +403,34 @@ def test_all_clients_stand_by_risk_and_are_searched_filtered_and_paged(browser, 
     threshold = health.threshold_of(site.products["corporate"])
     found = []
     for band in wording.BANDS:
-        pages = [get(browser, CLIENTS, band=band, page=i).column(1) for i in range(1, 13)]
-        found.append([name for page in pages for name in page])
+        found.append(walk(browser, CLIENTS, band=band))
         wanted = [row["client"] for row in everyone if wording.risk_of(row["risk"], threshold)["band"] == band]
         assert found[-1] == wanted
     assert sum(map(len, found)) == len(everyone)
     assert "No client is like that" in get(browser, CLIENTS, q="nobody of this name").text
+
+
+def walk(browser, path, **query):
+    """The clients of all pages of a list, as its links lead from one to the next."""
+    page = get(browser, path, **query)
+    found = page.column(1)
+    while following := page.of("a", rel="next"):
+        page = get(browser, following[0]["href"])
+        found += page.column(1)
+    return found
+
+
+def test_where_nobody_counts_what_a_search_finds_every_page_of_it_is_reached(browser, site, monkeypatch):
+    monkeypatch.setattr(history_pages, "COUNTED", 60)
+    path = "/products/viewers/clients"
+    with book_of(site, "viewers") as book:
+        everyone = [row["client"] for row in book.clients(limit=1000).rows if "v0" in row["client"]]
+    assert len(everyone) > 200
+    assert "1 to 50 of more than 60 clients" in get(browser, path, q="v0").text
+    assert walk(browser, path, q="v0") == everyone
+    last = get(browser, path, q="v0", page=99)
+    assert f"to {len(everyone)} of {len(everyone)} clients" in last.text
+    assert last.column(1)[-1] == everyone[-1]
 
 
 def test_names_are_shown_as_text_and_each_leads_to_its_page(browser):
@@ -429,7 +476,7 @@ def test_a_client_shows_its_risk_over_time_what_changed_its_labels_and_every_col
         name.replace("_", " "): [f"{then[name]:,}", f"{now[name]:,}"] for name in names if then[name] != now[name]
     }
     assert changed
-    assert re.search(r"What it did (left|stayed), by the data that came", page.text)
+    assert re.search(r"Outcome (left|stayed), by drop [1-3] on ", page.text)
     columns = next(page.rows[i:] for i, cells in enumerate(page.rows) if cells[-1:] == ["Try"])
     assert {cells[0] for cells in columns[1:4]} == {"lastmonth activity", "lastyear activity", "number of employees"}
     assert all(re.search(r"[×÷] [\d.]+|no change", cells[3]) for cells in columns[1:4])
@@ -583,16 +630,28 @@ def test_rolling_back_asks_first_needs_a_reason_and_happens_once(browser, site):
     assert get(browser, "/products/viewers/rollback", status=409).of("h1")
 
 
-def test_while_a_run_is_at_work_a_rollback_says_so(browser, site):
-    def busy(product, why):
-        raise LockedError(f"{product.name}: another run (process 1) is at work; this one left everything as it is")
+def test_of_rollbacks_asked_for_at_once_one_is_done(browser, site):
+    product = site.products["corporate"]
+    first = releases.current_version(product)
+    with ThreadPoolExecutor(4) as people:
+        path, asked = "/products/corporate/rollback", {"instead_of": first, "why": "at once"}
+        done = [people.submit(send, browser.application.test_client(), path, **asked) for _ in range(4)]
+    try:
+        assert sorted(one.result().status_code for one in done) == [303, 409, 409, 409]
+        assert releases.current_version(product) != first
+    finally:
+        send(browser, path, instead_of=releases.current_version(product), why="forth again")
+    assert releases.current_version(product) == first
 
-    extensions = browser.application.extensions
-    extensions["churn"] = replace(extensions["churn"], commands=Commands(roll_back=busy))
-    version = releases.current_version(site.products["corporate"])
-    answer = send(browser, "/products/corporate/rollback", instead_of=version, why="now")
+
+def test_while_a_run_is_at_work_a_rollback_says_so(browser, site):
+    product = site.products["corporate"]
+    version = releases.current_version(product)
+    with storage.locked(product.logs / "lock", "a run"):
+        answer = send(browser, "/products/corporate/rollback", instead_of=version, why="now")
     assert answer.status_code == 409
     assert "A run is at work" in Page(answer.text).text
+    assert releases.current_version(product) == version
 
 
 def test_the_data_page_counts_every_row_and_gives_the_rejected_ones(browser):
@@ -610,6 +669,35 @@ def test_the_data_page_counts_every_row_and_gives_the_rejected_ones(browser):
         assert browser.get(f"/products/corporate/rejects/{name}").status_code == 404
 
 
+def test_of_a_long_past_only_what_is_shown_is_read(browser, site, monkeypatch):
+    version = releases.current_version(site.products["corporate"])
+    past = [{"version": version, "from": "2026-01-01T00:00:00Z", "why": f"time {i}"} for i in range(400)]
+    reads = []
+    read_manifest = releases.read_manifest
+    monkeypatch.setattr(releases, "history", lambda product: past)
+    monkeypatch.setattr(releases, "read_manifest", lambda folder: reads.append(folder) or read_manifest(folder))
+    page = get(browser, "/products/corporate/releases")
+    assert "Time 399." in page.text
+    assert "Time 349." not in page.text
+    assert len(reads) < 60
+    record = dataset.load_record(site.products["corporate"])
+    aside = tuple(replace(record.quarantined[0], name=f"wrong-{i}.csv") for i in range(90))
+    monkeypatch.setattr(dataset, "load_record", lambda product: replace(record, drops=record.drops + aside))
+    page = get(browser, "/products/corporate/data")
+    assert "wrong-89.csv" in page.text
+    assert "wrong-39.csv" not in page.text
+    assert "Shown are the last 50 of 91." in page.text
+
+
+def test_of_missing_data_the_columns_that_have_some_are_named(browser, site):
+    path = site.products["viewers"].reports / "diagnostics.json"
+    shares = {"viewer": 0.0, "hours": 0.0, "plan": 0.04, "device": 33.3, "left": 0.0}
+    path.write_text(json.dumps({"made_at": "2026-01-01T00:00:00Z", "rows": 260, "missing_percent": shares}))
+    text = get(browser, "/products/viewers/data").text
+    assert "device 33.3% plan <0.1% The other 3 columns have no empty cell." in text
+    path.unlink()
+
+
 # ---- the frame -------------------------------------------------------------------------------------------------------
 
 
@@ -622,6 +710,20 @@ def test_light_or_dark_is_remembered(browser):
     assert page.of("button", value="dark")[0]["aria-pressed"] == "true"
     send(browser, "/theme", theme="auto", back="https://elsewhere.example")
     assert not get(browser, TODAY).of("html")[0].get("data-theme")
+
+
+def test_only_who_signed_in_can_sign_out(site, tmp_path):
+    file = tmp_path / "tokens.txt"
+    token = tokens.make(file, "anna", tokens.READ, stage.utc_now())
+    visitor = app.create_app(site.config_path, Tokens(file)).test_client()
+    asked = {"headers": {"Authorization": f"Bearer {token}"}}
+    assert "Sign out" not in visitor.get("/login").text
+    assert "Sign out" not in visitor.get(TODAY, **asked).text
+    assert visitor.post("/login", data={"token": token}, headers=SAME_ORIGIN).status_code == 303
+    page = Page(visitor.get(TODAY).text)
+    assert "Signed in as anna. The API Sign out" in page.text
+    assert page.of("a", href="/docs")
+    assert "Sign out" not in visitor.get(TODAY, **asked).text  # it is the header that answers for it
 
 
 def test_who_may_only_read_gets_no_forms_that_write(site):
@@ -645,7 +747,7 @@ def _g():
 
 
 def test_trends_and_times_are_said_in_words():
-    assert wording.trend(0.4, None)["words"] == "new"
+    assert wording.trend(0.4, None)["words"] == "newly scored"
     assert wording.trend(0.4, 0.352)["words"] == "up 5 points"
     assert wording.trend(0.401, 0.404)["words"] == "as last time"
     assert wording.trend(0.002, 0.009)["words"] == "down 0.7 points"
@@ -662,6 +764,21 @@ def test_bands_cover_every_risk_once():
                 name for name in wording.BANDS for low, high in [wording.bounds(name, threshold)] if low <= risk <= high
             ]
             assert holding == [wording.risk_of(risk, threshold)["band"]], (risk, threshold)
+
+
+def test_a_name_of_a_column_breaks_where_its_words_meet_and_stays_text(browser):
+    template = browser.application.jinja_env.from_string(
+        '{% autoescape true %}{{ name | humps | join("<wbr>" | safe) }}{% endautoescape %}'
+    )
+    said = {name: template.render(name=name) for name in ("InternetService", "<b>aB", "tenure")}
+    assert list(said.values()) == ["Internet<wbr>Service", "&lt;b&gt;a<wbr>B", "tenure"]
+
+
+def test_within_a_day_a_chart_says_the_hours():
+    rows = [{"at": f"2026-01-01T0{i}:00:00Z", "risk": i / 10, "version": "1"} for i in range(1, 4)]
+    made = chart.risks(rows, 0.5)
+    assert (made["first"], made["last"]) == ("1 Jan 2026, 01:00", "1 Jan 2026, 03:00")
+    assert made["points"][1]["said"] == "1 Jan 2026, 02:00: 20%"
 
 
 def test_a_chart_holds_all_its_points():

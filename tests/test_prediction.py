@@ -3,12 +3,15 @@
 import csv
 import io
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 import deployment
 from churn import estimators, releases
-from churn.web.api import predictions, uploads
+from churn.web.api import asking, predictions, uploads
+from churn.web.serving.scorer import Scorer
 from demo import fabricate
 from tests import hostile
 from tests.serving_site import ROWS, client, make_site
@@ -103,6 +106,44 @@ def test_long_answers_stream_and_have_the_form_of_short_ones(app_client, count):
     assert list(said) == ["product", "model_version", "rows", "threshold", "predictions"]
     assert said["rows"] == len(said["predictions"]) == count
     assert answer.text.endswith("]}\n")
+
+
+LARGE = " " * asking.LARGE
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (HEADER + "abcd,1,2,3\n", "text/csv"),
+        (json.dumps({"rows": [ROWS[0]]}) + LARGE, asking.JSON),
+        (json.dumps({"dataset_path": fabricate.file_name("corporate", 9)}) + LARGE, asking.JSON),
+    ],
+    ids=["file", "rows", "path"],
+)
+def test_of_files_and_large_bodies_a_worker_has_one_at_a_time_in_memory(app_client, monkeypatch, content, kind):
+    at_once, most = [], []
+
+    def slowly(risks):
+        def slow(*given):
+            at_once.append(1)
+            most.append(len(at_once))
+            time.sleep(0.05)
+            at_once.pop()
+            return risks(*given)
+
+        return slow
+
+    monkeypatch.setattr(estimators, "risks", slowly(estimators.risks))
+    monkeypatch.setattr(Scorer, "risks", slowly(Scorer.risks))
+
+    def ask(_):
+        http = app_client.application.test_client()
+        return http.post("/prediction", data=content, content_type=kind).status_code
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(ask, range(4))) == [200] * 4
+    assert len(most) == 4
+    assert max(most) == 1
 
 
 def test_a_file_in_which_a_row_does_not_fit_is_refused_with_its_line(app_client):

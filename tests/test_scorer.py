@@ -1,7 +1,6 @@
 """The scorer gives rows, one or many, the risks that a table of them gets, to the bit, and names what does not fit."""
 
 from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -11,12 +10,8 @@ from churn import estimators
 from churn.columns import features_of
 from churn.errors import DataError
 from churn.estimators import Design
-from churn.web.api.scorer import FEW, Scorer
+from churn.web.serving.scorer import FEW, Scorer
 from tests.test_estimators import KINDS, TELCO, contracts_with_rows, table, telco
-
-
-def scorer(model, columns):
-    return Scorer(SimpleNamespace(model=model, columns=columns))
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -31,7 +26,7 @@ def test_rows_get_the_bits_that_a_table_gets_for_any_contract_any_values_and_any
     left = [i % 2 == 0 for i in range(len(known))]
     model = estimators.pipeline(Design(kind), columns, seed=0, threads=1).fit(table(known, columns), left)
     model.named_steps["estimator"].calibrate(0.7, 0.2)
-    made = scorer(model, columns)
+    made = Scorer(model, columns)
     for rows in (known, new * times, *([row] for row in new)):
         expected = estimators.risks(model, table(rows, columns)).tolist() if rows else []
         assert made.risks(rows) == expected
@@ -42,7 +37,7 @@ def test_how_many_rows_come_at_once_makes_no_difference(fitted, count):
     model, rows, _ = fitted
     expected = estimators.risks(model, table(rows[:count], TELCO)).tolist()
     assert len(set(expected)) > 1 or count == 1
-    assert scorer(model, TELCO).risks(rows[:count]) == expected
+    assert Scorer(model, TELCO).risks(rows[:count]) == expected
 
 
 ODD = {
@@ -64,22 +59,22 @@ def test_an_odd_value_is_taken_or_refused_as_the_contract_says_however_many_rows
             features_of(row, TELCO)
     except DataError as error:
         with pytest.raises(DataError) as raised:
-            scorer(model, TELCO).risks(rows)
+            Scorer(model, TELCO).risks(rows)
         assert str(raised.value) == str(error)
     else:
-        assert scorer(model, TELCO).risks(rows) == estimators.risks(model, table(rows, TELCO)).tolist()
+        assert Scorer(model, TELCO).risks(rows) == estimators.risks(model, table(rows, TELCO)).tolist()
 
 
 def test_a_column_missing_from_one_row_of_many_is_named(fitted):
     model, rows, _ = fitted
     torn = [*rows[:20], {name: value for name, value in rows[0].items() if name != "tenure"}]
     with pytest.raises(DataError, match="missing: tenure"):
-        scorer(model, TELCO).risks(torn)
+        Scorer(model, TELCO).risks(torn)
 
 
 def test_threads_that_share_a_scorer_get_the_risks_of_their_own_rows(fitted):
     model, rows, _ = fitted
-    made, expected = scorer(model, TELCO), estimators.risks(model, table(rows, TELCO)).tolist()
+    made, expected = Scorer(model, TELCO), estimators.risks(model, table(rows, TELCO)).tolist()
 
     def ask(start):
         return [made.risks([row])[0] for row in rows[start::4] * 5]

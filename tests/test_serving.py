@@ -1,10 +1,13 @@
 """The release in production: picked up without a restart, never mixed, and files opened only inside data folders."""
 
 import concurrent.futures
+import json
 import logging
 import os
+import runpy
 import shutil
 import signal
+import sys
 import threading
 import time
 from types import SimpleNamespace
@@ -12,12 +15,14 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
 
 import app as app_module
 import deployment
-from churn import estimators, releases
+from churn import releases
 from churn.web.api import datafiles
-from churn.web.serving import production
+from churn.web.serving import journal, production
+from tests.conftest import HOME
 from tests.serving_site import ROWS, VERSION, besiege, client, copy_site, make_site, running, session
 
 
@@ -72,6 +77,47 @@ def test_without_an_old_one_it_is_503_and_is_tried_again_later(site, monkeypatch
     model.write_bytes(content)
     monkeypatch.setattr(production.time, "monotonic", lambda now=time.monotonic: now() + production.RETRY_SECONDS)
     assert test_client.get("/scoring").status_code == 200
+
+
+def test_while_production_has_no_link_the_old_release_goes_on_and_that_is_told(site):
+    deployment.deploy(site.product)
+    app = app_module.create_app(site.product.config_path)
+    watched = app.extensions["churn"].products["corporate"].production
+    watched.follow()
+    watched.watched = True
+    (site.product.production / "current").unlink()
+    watched.follow()
+    assert app.test_client().get("/scoring").headers[VERSION] == site.versions[-1]
+    told = app.test_client().get("/readyz").json
+    assert told["status"] == "degraded"
+    assert "python" in told["products"]["corporate"]["problem"]
+
+
+def test_what_is_wrong_with_a_release_is_logged_once_however_often_it_is_tried(site, monkeypatch, caplog):
+    monkeypatch.setattr(production, "RETRY_SECONDS", 0.0)
+    deployment.deploy(site.product)
+    (site.product.production / site.versions[-1] / releases.MODEL).write_bytes(b"")
+    followed = production.Production(site.product)
+    for _ in range(5):
+        followed.follow()
+    assert len([record for record in caplog.records if record.levelno == logging.ERROR]) == 1
+
+
+def test_a_new_release_is_ready_to_score_before_any_request_comes(site, monkeypatch):
+    deployment.deploy(site.product)
+    app = app_module.create_app(site.product.config_path)
+    app.extensions["churn"].products["corporate"].production.follow()
+    monkeypatch.setattr(production.Scorer, "__init__", lambda *_: 1 / 0)
+    answer = app.test_client().post("/prediction", json={"rows": ROWS})
+    assert [one["risk"] for one in answer.json["predictions"]] == site.risks[site.versions[-1]]
+
+
+def test_a_worker_reads_all_of_our_own_code_anew(monkeypatch):
+    """Else, after an update and a reload, a part of it would be the master's old one."""
+    monkeypatch.setattr(sys, "modules", dict(sys.modules))
+    runpy.run_path(str(HOME / "gunicorn.conf.py"))["post_fork"](None, None)
+    assert "flask" in sys.modules
+    assert not [name for name in sys.modules if name.split(".")[0] == "churn"]
 
 
 def test_a_release_replaced_and_pruned_while_it_loads_is_looked_for_again(site, monkeypatch):
@@ -130,7 +176,7 @@ def test_lightgbm_serves_on_one_thread_what_it_gives_elsewhere(tmp_path):
     deployment.deploy(site.product)
     release = production.Production(site.product).release()
     assert release.model.named_steps["estimator"].estimator_.n_jobs == 1
-    assert estimators.risks_of_rows(release.model, ROWS, release.columns).tolist() == site.risks[release.version]
+    assert release.scorer.risks(ROWS) == site.risks[release.version]
 
 
 def ask(http, url):
@@ -172,8 +218,15 @@ def ask_before_any_model(url):
 
 
 def deploy_during_requests(site, times, clients=4, rounds=5, pause=0.5):
-    """Deploys and reloads of gunicorn while clients ask: the answers, and the deploys with the time of each."""
-    with running(site.product) as server, concurrent.futures.ThreadPoolExecutor(clients) as pool:
+    """Deploys and reloads of gunicorn while clients ask.
+
+    The answers, the deploys with the time of each, what is counted in the end as several requests are told it, and
+    the folders for counts that are left when it runs and when it has ended.
+    """
+    temporary = site.home.parent / "temporary"
+    temporary.mkdir()
+    environment = {"TMPDIR": str(temporary)}
+    with running(site.product, **environment) as server, concurrent.futures.ThreadPoolExecutor(clients) as pool:
         ask_before_any_model(server.url)
         deployment.deploy(site.product, site.versions[0])
         wait_for(server.url, site.versions[0])
@@ -190,12 +243,33 @@ def deploy_during_requests(site, times, clients=4, rounds=5, pause=0.5):
                     ask(http, server.url)
         finally:
             enough.set()
-        return [answer for future in asked for answer in future.result()], deploys
+        answers = [answer for future in asked for answer in future.result()]
+        counts = [counted(server.url) for _ in range(4)]
+        folders = [list(temporary.glob("churn-counts-*"))]
+    folders.append(list(temporary.glob("churn-counts-*")))
+    return SimpleNamespace(answers=answers, deploys=deploys, counts=counts, folders=folders, logs=server.logs)
 
 
-def test_deploys_and_reloads_during_requests_fail_none_and_mix_nothing(site):
+def counted(url):
+    """What whichever worker is asked tells of predictions: requests that were answered, and rows."""
+    with session() as http:  # a connection each, so that both workers are asked
+        families = list(text_string_to_metric_families(http.get(f"{url}/metrics", timeout=20).text))
+    samples = [sample for family in families for sample in family.samples]
+    requests = {"route": "/prediction", "method": "POST", "status": "200"}
+    return (
+        sum(one.value for one in samples if (one.name, one.labels) == ("churn_http_requests_total", requests)),
+        sum(one.value for one in samples if one.name == "churn_predictions_total"),
+    )
+
+
+@pytest.fixture(scope="module")
+def busy(made, tmp_path_factory):
+    return deploy_during_requests(copy_site(made, tmp_path_factory.mktemp("busy") / "site"), 400, rounds=2)
+
+
+def test_deploys_and_reloads_during_requests_fail_none_and_mix_nothing(made, busy):
     """Each answer is wholly of the release that it names, and two seconds after a deploy that is the new one."""
-    answers, deploys = deploy_during_requests(site, 400, rounds=2)
+    site, answers, deploys = made, busy.answers, busy.deploys
     assert len(answers) >= 400
     assert {answer.named for answer in answers} == set(site.versions)
     for answer in answers:
@@ -204,7 +278,18 @@ def test_deploys_and_reloads_during_requests_fail_none_and_mix_nothing(site):
     assert max(taken for _, _, taken in deploys) < 2
     for (at, version, _), after in zip(deploys, [*(at for at, *_ in deploys[1:]), float("inf")], strict=True):
         assert {answer.named for answer in answers if at + 2 < answer.at < after - 1} <= {version}
-    assert "serving" in (site.home / "logs" / "app.txt").read_text()
+    assert "serving" in (busy.logs / "app.txt").read_text()
+
+
+def test_whichever_worker_is_asked_tells_what_all_have_counted_also_those_before_a_reload(busy):
+    lines = [json.loads(line) for line in (busy.logs / journal.FILE).read_text().splitlines()]
+    predicted = [line for line in lines if (line["route"], line["status"]) == ("/prediction", 200)]
+    assert len(predicted) > len(busy.answers)
+    assert busy.counts == [(len(predicted), len(predicted) * len(ROWS))] * 4
+
+
+def test_the_folder_of_the_counts_goes_with_the_server(busy):
+    assert list(map(len, busy.folders)) == [1, 0]
 
 
 parts = st.sampled_from(

@@ -41,11 +41,12 @@ def book(request, tmp_path_factory):
             [
                 {"client": "ada", "at": "2026-03-05T09:00:00Z", "kind": "called", "outcome": "before this list"},
                 {"client": "Bea", "at": "2026-04-01T09:00:00Z", "kind": "called", "outcome": "will stay"},
-                {"client": "Bea", "at": "2026-04-01T10:00:00Z", "kind": "called", "outcome": "asked again"},
+                {"client": "Bea", "at": "2026-04-01T10:00:00Z", "kind": "noted", "note": "asked again"},
                 {"client": "cy%", "at": "2026-04-01T09:00:00Z", "kind": "snoozed", "until": "2026-04-09"},
                 {"client": "eve", "at": "2026-04-01T09:00:00Z", "kind": "snoozed", "until": "2026-04-09"},
                 {"client": "eve", "at": "2026-04-01T11:00:00Z", "kind": "snoozed", "until": "2026-04-02"},
                 {"client": "hal", "at": "2026-04-01T09:00:00Z", "kind": "called"},
+                {"client": "cy%", "at": "2026-04-01T12:00:00Z", "kind": "noted", "note": "on leave"},
             ]
         )
         yield made
@@ -129,6 +130,25 @@ def test_a_page_of_it_knows_the_whole(book):
         found = today.page(book, wanted, DAY)
         assert found.total == (3 if wanted.only else 4)
         assert len(found.rows) == min(wanted.limit, found.total - wanted.offset)
+
+
+def test_it_says_who_was_called_and_who_is_snoozed_whatever_was_noted_since(book):
+    said = {row["client"]: (bool(row["called"]), row["until"]) for row in today.page(book, Wanted(), DAY).rows}
+    assert said == {"ada": (False, None), "Bea": (True, None), "d_e": (False, None), "eve": (False, None)}
+    assert [row["until"] for row in today.page(book, Wanted(only="snoozed"), DAY).rows] == ["2026-04-09"]
+
+
+def test_issued_again_for_the_same_risks_it_forgets_no_calls(tmp_path):
+    with connect(make_product(tmp_path)) as book:
+        book.write_scores("1", "k", pd.DataFrame({"client": NAMES, "risk": RISK}), at=FIRST)
+        book.write_list("1", "k:terms", [row(i) for i in range(2)], at=FIRST)
+        book.write_contacts([{"client": "ada", "at": "2026-03-05T09:00:00Z", "kind": "called"}])
+        book.write_list("1", "k:terms:snoozed", [row(i) for i in range(2)], at=SECOND)
+        assert today.counts(book, DAY) == Counts(to_call=2, called=1, snoozed=0)
+        assert names(book, only="called") == ["ada"]
+        book.write_scores("1", "new", pd.DataFrame({"client": NAMES, "risk": RISK}), at=SECOND)
+        book.write_list("1", "new:terms", [row(i) for i in range(2)], at=SECOND)
+        assert names(book, only="waiting") == ["ada", "Bea"]
 
 
 def test_before_the_first_list_there_is_nothing(tmp_path):

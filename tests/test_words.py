@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from churn.words import band, bands
+from churn.words import BANDS, band, bands
 
 ORDER = ["low", "medium", "high", "very high"]
 SHARES = st.floats(0, 1)
@@ -35,3 +35,4 @@ def test_high_is_what_the_model_says_will_leave(risk, threshold):
 @given(SHARES, SHARES)
 def test_every_risk_lies_in_the_bounds_of_its_band_and_of_no_other(risk, threshold):
     assert [name for name, (start, end) in bands(threshold).items() if start <= risk <= end] == [band(risk, threshold)]
+    assert tuple(bands(threshold)) == BANDS

@@ -49,23 +49,30 @@ def page(book: Pages, wanted: Wanted, day: str) -> Page:
 
     Returns:
         Rows as `Pages.last_list` gives them, with `before` (the risk when the clients were last scored before, or
-        None) and `last` (the newest contact as in `Pages.contacts`, or None). `total` counts what `wanted` finds.
+        None), `called` (whether since these risks are known), `until` (when snoozed by now: the day, else None) and
+        `last` (the newest contact as in `Pages.contacts`, or None). `total` counts what `wanted` finds.
     """
     batch = book.last(LIST)
     if batch is None:
         return Page([], 0, None)
-    before, where = _before(book, batch), _where(book, batch, wanted, day)
-    columns = [column for column in listed.c if column.name != "batch"]
-    rows = select(*columns, before.label("before")).where(*where)
+    now, then = _scorings(book, batch)
+    since = (now or batch)["at"]  # a list that is issued again, with the same risks, forgets no calls
+    before, where = _before(then), _where(book, batch, wanted, day, since)
     order = [(part.desc() if wanted.down else part).nulls_last() for part in _order(book, wanted.sort, before)]
     order.append(listed.c.position.desc() if wanted.down else listed.c.position)  # never null: the key's own order
-    rows = rows.order_by(*order).limit(wanted.limit).offset(wanted.offset)
+    places = select(listed.c.position).where(*where).order_by(*order).limit(wanted.limit).offset(wanted.offset)
+    columns = [column for column in listed.c if column.name != "batch"]
+    columns += [before.label("before"), _called(book, since).label("called"), _until(book, day).label("until")]
     with book.transaction() as connection:
-        found = [dict(row) for row in connection.execute(rows).mappings()]
+        # In two steps: what only a page of them needs is not looked up for all.
+        order = connection.execute(places).scalars().all()
+        rows = select(*columns).where(listed.c.batch == batch["id"], listed.c.position.in_(order))
+        known = {row["position"]: dict(row) for row in connection.execute(rows).mappings()}
+        found = [known[place] for place in order]
         if len(found) < wanted.limit and (found or not wanted.offset):  # the last one
             total = wanted.offset + len(found)
         elif wanted.everybody:
-            total = _counts(connection, book, batch, day).to_call
+            total = _counts(connection, book, batch, day, since).to_call
         else:
             total = connection.execute(select(func.count()).select_from(listed).where(*where)).scalar_one()
     last = book.last_contacts(row["client"] for row in found)
@@ -77,11 +84,12 @@ def counts(book: Pages, day: str) -> Counts:
     batch = book.last(LIST)
     if batch is None:
         return Counts()
+    since = (_scorings(book, batch)[0] or batch)["at"]
     with book.transaction() as connection:
-        return _counts(connection, book, batch, day)
+        return _counts(connection, book, batch, day, since)
 
 
-def _counts(connection: Connection, book: Pages, batch: Any, day: str) -> Counts:
+def _counts(connection: Connection, book: Pages, batch: Any, day: str, since: str) -> Counts:
     """The counts without a walk through the list, which may be long; contacts are few."""
     # Who is to be called stands first, by rank: the last of them knows how many they are.
     last = select(listed.c.rank).where(listed.c.batch == batch["id"], listed.c.status.in_(TO_CALL))
@@ -94,11 +102,11 @@ def _counts(connection: Connection, book: Pages, batch: Any, day: str) -> Counts
 
     off = (contacts.c.kind == SNOOZED, contacts.c.until > day, ~_newer())
     snoozed = number(*off)
-    called = number(contacts.c.kind == CALLED, contacts.c.at >= batch["at"], ~_snoozed(book, day))
+    called = number(contacts.c.kind == CALLED, contacts.c.at >= since, ~_snoozed(book, day))
     return Counts(on_list - snoozed, called, snoozed)
 
 
-def _where(book: Pages, batch: Any, wanted: Wanted, day: str) -> list[ColumnElement[bool]]:
+def _where(book: Pages, batch: Any, wanted: Wanted, day: str, since: str) -> list[ColumnElement[bool]]:
     off = _snoozed(book, day)
     where = [listed.c.batch == batch["id"], listed.c.status.in_(TO_CALL), off if wanted.only == SNOOZED else ~off]
     if wanted.lowest > 0 or wanted.highest < 1:
@@ -108,7 +116,7 @@ def _where(book: Pages, batch: Any, wanted: Wanted, day: str) -> list[ColumnElem
     if wanted.only == NEW:
         where.append(listed.c.status == TO_CALL[0])
     if wanted.only in (WAITING, CALLED):
-        done = _called(book, batch["at"])
+        done = _called(book, since)
         where.append(done if wanted.only == CALLED else ~done)
     return where
 
@@ -128,14 +136,19 @@ def _order(book: Pages, sort: str, before: ColumnElement[Any]) -> list[ColumnEle
     return columns[sort]()
 
 
-def _before(book: Pages, batch: Any) -> ColumnElement[Any]:
-    """The risk that a listed client had when the clients were last scored before the list was made."""
+def _scorings(book: Pages, batch: Any) -> tuple[Any, Any]:
+    """The scoring of the clients that a list was made from, and the one before it; None for what is not there."""
     key = (batch["version"], batch["key"].partition(TERMS)[0])
-    found = book.batches(CLIENTS)
-    place = next((i for i, one in enumerate(found) if (one["version"], one["key"]) == key), len(found))
-    if not 0 < place < len(found):
+    found = [None, *book.batches(CLIENTS)]
+    place = next((i for i, one in enumerate(found) if one and (one["version"], one["key"]) == key), None)
+    return (None, None) if place is None else (found[place], found[place - 1])
+
+
+def _before(scoring: Any) -> ColumnElement[Any]:
+    """The risk that a listed client had in that scoring."""
+    if scoring is None:
         return null()
-    risk = select(scores.c.risk).where(scores.c.batch == found[place - 1]["id"], scores.c.client == listed.c.client)
+    risk = select(scores.c.risk).where(scores.c.batch == scoring["id"], scores.c.client == listed.c.client)
     return risk.limit(1).correlate(listed).scalar_subquery()
 
 
@@ -143,14 +156,26 @@ def _theirs(book: Pages) -> ColumnElement[bool]:
     return and_(contacts.c.product == book.product, contacts.c.client == listed.c.client)
 
 
+# These sets are found once for all rows, however long the list is: contacts are few.
+
+
 def _called(book: Pages, since: str) -> ColumnElement[bool]:
-    return exists().where(_theirs(book), contacts.c.kind == CALLED, contacts.c.at >= since).correlate(listed)
+    mine = (contacts.c.product == book.product, contacts.c.kind == CALLED, contacts.c.at >= since)
+    return listed.c.client.in_(select(contacts.c.client).where(*mine).correlate(None))
 
 
 def _snoozed(book: Pages, day: str) -> ColumnElement[bool]:
     """As `Reading.snoozed`: snoozed until a later day, and nothing newer of that kind."""
-    mine = (_theirs(book), contacts.c.kind == SNOOZED, contacts.c.until > day)
-    return exists().where(*mine, ~_newer()).correlate(listed)
+    return listed.c.client.in_(select(contacts.c.client).where(*_snooze(book, day)).correlate(None))
+
+
+def _until(book: Pages, day: str) -> ColumnElement[Any]:
+    mine = (contacts.c.client == listed.c.client, *_snooze(book, day))
+    return select(contacts.c.until).where(*mine).limit(1).correlate(listed).scalar_subquery()
+
+
+def _snooze(book: Pages, day: str) -> tuple[ColumnElement[bool], ...]:
+    return (contacts.c.product == book.product, contacts.c.kind == SNOOZED, contacts.c.until > day, ~_newer())
 
 
 def _newer() -> ColumnElement[bool]:

@@ -215,7 +215,7 @@ def picture(name: str, draw: Callable[[Any], None], size: tuple[float, float], a
 
 def _settle(figure: "Figure") -> None:
     """Lay out once, and round: the solver ends a hair off, each time elsewhere, and the names in an SVG show it."""
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+    figure.get_layout_engine().execute(figure)
+    figure.set_layout_engine(None)  # with any engine at all, each of the two would be drawn once more
     for axes in figure.axes:
         axes.set_position([round(part, 6) for part in axes.get_position().bounds])

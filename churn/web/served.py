@@ -10,10 +10,9 @@ from flask import abort, current_app, g, request
 
 from churn.config import Product
 from churn.history.store import History, connect
-from churn.releases import Release
 from churn.web.guard.tokens import Tokens
 from churn.web.serving.counters import Counters
-from churn.web.serving.production import Production
+from churn.web.serving.production import Production, Serving
 
 EXTENSION = "churn"
 
@@ -22,7 +21,8 @@ EXTENSION = "churn"
 class Commands:
     """What the app may do besides reading; app.py gives it, for rooms of churn/ import no script."""
 
-    roll_back: Callable[[Product, str], str]  # a product and why; what was done
+    # Go back from a version of a product, and why; False where that is not in production any more.
+    roll_back: Callable[[Product, str, str], bool]
 
 
 @dataclass
@@ -56,7 +56,7 @@ class Site:
     tokens: Tokens
     hosts: Collection[str]  # the names under which it answers
     counters: Counters
-    file_reading: threading.Lock = field(default_factory=threading.Lock)  # one file at a time bounds a worker's memory
+    large_work: threading.RLock = field(default_factory=threading.RLock)  # one at a time bounds a worker's memory
     _name: str = field(default_factory=lambda: secrets.token_hex(6))
     _requests: Iterator[int] = field(default_factory=itertools.count)
 
@@ -81,7 +81,7 @@ def product(name: str | None) -> Served:
     return found
 
 
-def asked() -> tuple[Served, Release]:
+def asked() -> tuple[Served, Serving]:
     """The product that the request asks about (?product=), and the release that answers it, once a request.
 
     Raises:
@@ -91,7 +91,7 @@ def asked() -> tuple[Served, Release]:
     return found, answering(found)
 
 
-def answering(found: Served) -> Release:
+def answering(found: Served) -> Serving:
     """The release that answers this request; the answer's header names it."""
     g.product = found.product.name
     release = found.production.release()

@@ -4,10 +4,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from churn.web.api.schemas import BANDS
+from churn.web.api.schemas import Band
 
 Risk = float
-Band = Literal[BANDS]  # type: ignore[valid-type]
 
 
 class Told(BaseModel):

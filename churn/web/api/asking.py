@@ -1,6 +1,7 @@
 """What a request asks, checked by a pydantic model; what does not fit is refused with its place."""
 
 import json
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NoReturn, TypeVar
 
 from flask import abort, request
@@ -8,8 +9,10 @@ from pydantic import BaseModel, ValidationError
 from werkzeug.datastructures import MultiDict
 
 from churn.web.answers import MAX_BODY
+from churn.web.served import site
 
 JSON = "application/json"
+LARGE = 2**20  # bytes of a body; parsed, they may be fifty times as many
 LONGEST = 100  # letters of a name that an error repeats
 ITEMS = {"rows": "row", "outcomes": "outcome", "contacts": "contact"}  # what one of a list is called
 
@@ -27,8 +30,9 @@ def query(model: type[Model]) -> Model:
 def body(model: type[Model]) -> Model:
     """The JSON that was sent, every object's keys once."""
     content = sent()
-    found = parsed(model, content)
-    check_strictly(content)
+    with alone(content):
+        found = parsed(model, content)
+        check_strictly(content)
     return found
 
 
@@ -44,6 +48,11 @@ def sent() -> bytes:
     if request.content_length is None and len(content) >= MAX_BODY:
         abort(413)  # Flask refuses what announces its length; what comes in chunks it only cuts off
     return content
+
+
+def alone(content: bytes) -> AbstractContextManager[Any]:
+    """Within it no other large body, nor file, is being worked on by this worker, where this one is large."""
+    return site().large_work if len(content) > LARGE else nullcontext()
 
 
 def parsed(model: type[Model], content: bytes) -> Model:

@@ -130,12 +130,12 @@ def explain() -> Response:
     served, release = asked()
     rows = asking.body(ExplainRequest).rows
     try:
-        scored = predictions.of_rows(served, release, rows)
+        ids = predictions.ids_of(rows, release.columns)
         told = explaining.explain(served.product, release, explaining.frame_of(rows, release)) if rows else []
     except DataError:
         predictions.check(rows, release.columns)
         raise
-    for one, name in zip(told, scored.ids, strict=True):
+    for one, name in zip(told, ids, strict=True):
         if name is not None:
             one["id"] = name
     return answer(served, release, threshold=release.threshold, explanations=told)

@@ -7,29 +7,25 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from flask import Blueprint, Response, abort, current_app, request
-from flask.sansio.blueprints import BlueprintSetupState
+from flask import Blueprint, Response, abort, request
 from pydantic import TypeAdapter, ValidationError
 
 from churn import columns, dataset, estimators, sheet
 from churn.config import Product
 from churn.errors import DataError
-from churn.releases import Release
 from churn.web.api import asking, datafiles, uploads
 from churn.web.api.answer_schemas import PredictionAnswer
 from churn.web.api.document import operation
 from churn.web.api.schemas import FormRequest, PredictionQuery, PredictionRequest, Rows, UploadRequest
-from churn.web.api.scorer import Scorer
 from churn.web.api.uploads import MAX_FILE
 from churn.web.guard.access import READ, scope
 from churn.web.served import Served, asked, site
-from churn.web.serving import counters
+from churn.web.serving.production import Serving
 
 api = Blueprint("predictions", __name__)
 to_json = TypeAdapter(Any).dump_json  # a fraction of the time of the standard library's
 
 AT_ONCE = 1_000  # rows; longer answers are made while they are sent
-SCORERS = "churn.scorers"  # among the app's extensions: a product's name -> the scorer of its last release
 
 FORM, UPLOAD, CSV = "application/x-www-form-urlencoded", "multipart/form-data", "text/csv"
 
@@ -40,20 +36,6 @@ class Scored:
 
     risks: Sequence[float]
     ids: Sequence[str | None]
-
-
-@api.record_once
-def _prepare(state: BlueprintSetupState) -> None:
-    state.app.extensions[SCORERS] = {}
-
-
-def scorer(served: Served, release: Release) -> Scorer:
-    """The scorer of a release, made on first use."""
-    known = current_app.extensions[SCORERS]
-    found = known.get(served.product.name)
-    if found is None or found.release is not release:
-        found = known[served.product.name] = Scorer(release)
-    return found
 
 
 @api.post("/prediction")
@@ -80,48 +62,49 @@ def prediction() -> Response:
     if read is None:
         abort(415, f"send JSON, with the header Content-Type: {asking.JSON}; or {', '.join(list(READERS)[1:])}")
     scored = read(served, release)
-    counters.predicted(served.product.name, release.version, scored.risks)
+    site().counters.predicted(served.product.name, release.version, scored.risks)
     return (_table if as_csv else _json)(served.product, release, scored)
 
 
 # ---- what is sent ----------------------------------------------------------------------------------------------------
 
 
-def _of_json(served: Served, release: Release) -> Scored:
+def _of_json(served: Served, release: Serving) -> Scored:
     content = asking.sent()
-    wanted = asking.parsed(PredictionRequest, content)
-    rows = wanted.rows
-    scored = of_file(served.product, release, wanted.dataset_path) if rows is None else of_rows(served, release, rows)
-    # Rows that break the contract have been named by now, NaN among them; this is for what was not looked at.
-    if asking.may_be_loose(content, 1 + sum(map(len, rows or ()))):
-        asking.check_strictly(content)
+    with asking.alone(content):
+        wanted = asking.parsed(PredictionRequest, content)
+        rows = wanted.rows
+        scored = of_file(served.product, release, wanted.dataset_path) if rows is None else of_rows(release, rows)
+        # Rows that break the contract have been named by now, NaN among them; this is for what was not looked at.
+        if asking.may_be_loose(content, 1 + sum(map(len, rows or ()))):
+            asking.check_strictly(content)
     return scored
 
 
-def _of_form(served: Served, release: Release) -> Scored:
+def _of_form(served: Served, release: Serving) -> Scored:
     fields = asking.single(request.form)
     try:
         wanted = FormRequest.model_validate(fields)
     except ValidationError as error:
         asking.refuse(error)
     if wanted.dataset_path is None:
-        return of_rows(served, release, [fields])
+        return of_rows(release, [fields])
     if len(fields) > 1:
         abort(422, "send either dataset_path or the fields of one row")
     return of_file(served.product, release, wanted.dataset_path)
 
 
-def _of_csv(served: Served, release: Release) -> Scored:
+def _of_csv(served: Served, release: Serving) -> Scored:
     with uploads.body() as file:
         return of_descriptor(served.product, release, file.fileno(), uploads.NAME)
 
 
-def _of_upload(served: Served, release: Release) -> Scored:
+def _of_upload(served: Served, release: Serving) -> Scored:
     with uploads.field() as file:
         return of_descriptor(served.product, release, file.fileno(), uploads.NAME)
 
 
-READERS: Mapping[str, Callable[[Served, Release], Scored]] = {
+READERS: Mapping[str, Callable[[Served, Serving], Scored]] = {
     asking.JSON: _of_json,
     FORM: _of_form,
     UPLOAD: _of_upload,
@@ -132,10 +115,10 @@ READERS: Mapping[str, Callable[[Served, Release], Scored]] = {
 # ---- the risks -------------------------------------------------------------------------------------------------------
 
 
-def of_rows(served: Served, release: Release, rows: Rows) -> Scored:
+def of_rows(release: Serving, rows: Rows) -> Scored:
     """Plain rows' risks; 422 names the row that breaks the contract."""
     try:
-        return Scored(scorer(served, release).risks(rows), [_id(row, release.columns) for row in rows])
+        return Scored(release.scorer.risks(rows), ids_of(rows, release.columns))
     except DataError:
         check(rows, release.columns)
         raise
@@ -146,16 +129,22 @@ def check(rows: Rows, contract: columns.Columns) -> None:
     for number, row in enumerate(rows, start=1):
         try:
             columns.features_of(row, contract)
-            _id(row, contract)
+            ids_of([row], contract)
         except DataError as fault:
             abort(422, f"row {number}: {fault}")
 
 
-def _id(row: Mapping[str, Any], contract: columns.Columns) -> str | None:
-    return columns.category(row.get(contract.id), contract.id) if contract.id else None
+def ids_of(rows: Rows, contract: columns.Columns) -> list[str | None]:
+    """Each row's id, where it has one.
+
+    Raises:
+        DataError: an id is none; the message names the column.
+    """
+    name = contract.id
+    return [columns.category(row.get(name), name) if name else None for row in rows]
 
 
-def of_file(product: Product, release: Release, path: str) -> Scored:
+def of_file(product: Product, release: Serving, path: str) -> Scored:
     """The risks of the rows of a CSV file in the data folders."""
     descriptor = datafiles.open_data(product, path)
     if descriptor is None:
@@ -168,7 +157,7 @@ def of_file(product: Product, release: Release, path: str) -> Scored:
         os.close(descriptor)
 
 
-def of_descriptor(product: Product, release: Release, descriptor: int, name: str) -> Scored:
+def of_descriptor(product: Product, release: Serving, descriptor: int, name: str) -> Scored:
     """The risks of the rows of an open CSV file.
 
     Raises:
@@ -176,19 +165,19 @@ def of_descriptor(product: Product, release: Release, descriptor: int, name: str
     """
     # The contract is the release's: what config.json says by now may be meant for the next one.
     contract = replace(product, columns=release.columns)
-    with site().file_reading:
+    with site().large_work:
         frame = dataset.read_file(contract, descriptor, name)
-    risks = estimators.risks(release.model, frame).tolist()
-    if release.columns.id is None:
-        return Scored(risks, [None] * len(risks))
-    clients = frame[release.columns.id]
-    return Scored(risks, clients.astype(object).where(clients.notna(), None).tolist())
+        risks = estimators.risks(release.model, frame).tolist()
+        if release.columns.id is None:
+            return Scored(risks, [None] * len(risks))
+        clients = frame[release.columns.id]
+        return Scored(risks, clients.astype(object).where(clients.notna(), None).tolist())
 
 
 # ---- what is answered ------------------------------------------------------------------------------------------------
 
 
-def _json(product: Product, release: Release, scored: Scored) -> Response:
+def _json(product: Product, release: Serving, scored: Scored) -> Response:
     threshold, count = release.threshold, len(scored.risks)
     head = {"product": product.name, "model_version": release.version, "rows": count, "threshold": threshold}
 
@@ -210,7 +199,7 @@ def _json(product: Product, release: Release, scored: Scored) -> Response:
     return Response(to_json(head | {"predictions": told(0)}) + b"\n", content_type=asking.JSON)
 
 
-def _table(product: Product, release: Release, scored: Scored) -> Response:
+def _table(product: Product, release: Serving, scored: Scored) -> Response:
     named = release.columns.id is not None
 
     def pieces() -> Iterator[bytes]:

@@ -5,13 +5,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
+from churn.words import BANDS
+
 MAX_ROWS = 10_000  # in one request
 MAX_EXPLAINED = 100  # reasons of a boosted model cost half a millisecond a row
 MAX_PAGE = 500  # clients on a page
 MAX_NAME, MAX_WORDS, MAX_NOTE = 1_000, 200, 2_000
 OLDEST = date(2000, 1, 1)  # nobody was called before
 
-BANDS = ("very high", "high", "medium", "low")  # as churn.words.band says them
+Band = Literal[BANDS]  # type: ignore[valid-type]
 
 
 class Asked(BaseModel):
@@ -43,7 +45,7 @@ class ClientsQuery(Of):
     search: str = Field("", max_length=MAX_WORDS, description="only clients in whose id this stands, in any case")
     lowest: float = Field(0.0, ge=0, le=1, description="only risks from here on")
     highest: float = Field(1.0, ge=0, le=1, description="only risks up to here")
-    band: Literal["very high", "high", "medium", "low"] | None = Field(None, description="only risks of this band")
+    band: Band | None = Field(None, description="only risks of this band")
 
 
 class DriftQuery(Of):

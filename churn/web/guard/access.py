@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from flask import Flask, Request, abort, current_app, g, redirect, request, session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
@@ -153,9 +153,8 @@ def is_page() -> bool:
 def safe_next(path: str | None) -> str:
     """Where to go after signing in: an address of this app, else its start."""
     path = path or "/"
-    parts = urlsplit(path)
     plain = path.isprintable() and "\\" not in path and path.startswith("/") and not path.startswith("//")
-    return path if plain and not parts.scheme and not parts.netloc else "/"
+    return path if plain else "/"
 
 
 # ---- sessions --------------------------------------------------------------------------------------------------------

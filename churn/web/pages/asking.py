@@ -121,15 +121,28 @@ def orders(asked: Asked, columns: tuple[Head, ...]) -> list[tuple[str, str]]:
     return found
 
 
-def paging(asked: Asked, total: int) -> dict[str, Any]:
-    """Where in the list this page stands: {first, last, total, pages, page, before, next} (None: there is none)."""
-    pages = max(1, -(-total // PAGE))
+def last_page(total: int) -> int:
+    """How many pages a list of so many rows has; one where it is empty."""
+    return max(1, -(-total // PAGE))
+
+
+def within(asked: Asked, total: int) -> Asked:
+    """The same, of the last page where the list ends before what is asked for."""
+    return replace(asked, page=min(asked.page, last_page(total)))
+
+
+def paging(asked: Asked, total: int, more: bool = False) -> dict[str, Any]:
+    """Where in the list this page stands: {first, last, total (in words), several, before, next} (None: there is none).
+
+    Args:
+        more: whether there are more than `total`, which nobody has counted.
+    """
+    pages = last_page(total)
     return {
         "first": asked.offset + 1,
         "last": min(total, asked.offset + PAGE),
-        "total": total,
-        "pages": pages,
-        "page": asked.page,
-        "before": asked.to(page=min(asked.page - 1, pages)) if asked.page > 1 else None,
-        "next": asked.to(page=asked.page + 1) if asked.page < pages else None,
+        "total": f"{'more than ' if more else ''}{total:,}",
+        "several": more or pages > 1,
+        "before": asked.to(page=asked.page - 1) if asked.page > 1 else None,
+        "next": asked.to(page=asked.page + 1) if more or asked.page < pages else None,
     }

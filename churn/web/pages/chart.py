@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from churn.web.pages.wording import day
+from churn.web.pages.wording import day, moment
 from churn.words import percent
 
 WIDTH, HEIGHT = 640, 220
@@ -26,6 +26,7 @@ def risks(history: Sequence[Mapping[str, Any]], threshold: float) -> dict[str, A
     step = next((one for one in STEPS if highest / one <= TICKS), STEPS[-1])
     top = min(1.0, step * (int(highest / step) + 1))
     span = (times[-1] - times[0]) or 1.0
+    said = moment if day(rows[0]["at"]) == day(rows[-1]["at"]) else day
 
     def across(time: float) -> float:
         return round(LEFT + (WIDTH - LEFT - RIGHT) * (time - times[0]) / span, 1)
@@ -34,7 +35,7 @@ def risks(history: Sequence[Mapping[str, Any]], threshold: float) -> dict[str, A
         return round(TOP + (HEIGHT - TOP - BOTTOM) * (1 - risk / top), 1)
 
     points = [
-        {"x": across(time), "y": down(row["risk"]), "said": f"{day(row['at'])}: {percent(row['risk'])}"}
+        {"x": across(time), "y": down(row["risk"]), "said": f"{said(row['at'])}: {percent(row['risk'])}"}
         for time, row in zip(times, rows, strict=True)
     ]
     return {
@@ -46,8 +47,8 @@ def risks(history: Sequence[Mapping[str, Any]], threshold: float) -> dict[str, A
         "line": " ".join(f"{'L' if i else 'M'}{point['x']} {point['y']}" for i, point in enumerate(points)),
         "points": points,
         "ticks": [{"y": down(i * step), "said": percent(i * step)} for i in range(round(top / step) + 1)],
-        "first": day(rows[0]["at"]),
-        "last": day(rows[-1]["at"]),
+        "first": said(rows[0]["at"]),
+        "last": said(rows[-1]["at"]),
         "threshold": down(threshold) if threshold <= top else None,
         "threshold_said": percent(threshold),
         "alt": f"The risk over time: {'; '.join(point['said'] for point in points)}",

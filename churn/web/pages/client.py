@@ -11,7 +11,7 @@ from churn.earlier import row_before
 from churn.errors import DataError, ReleaseError
 from churn.releases import Release
 from churn.web.guard.access import READ, scope
-from churn.web.pages import chart, health, whatif, wording
+from churn.web.pages import chart, health, shading, whatif, wording
 from churn.web.pages.shell import known, pages
 from churn.web.served import Served, answering
 
@@ -68,6 +68,7 @@ def page(found: Served, client: str, tried: Mapping[str, str] | None) -> str:
         differs=differs,
         chart=chart.risks(history, threshold) if len(history) > 1 else None,
         case=case,
+        scale=shading.SCALE,
         trouble=trouble,
         contacts=contacts,
         off_until=off_until(contacts, wording.today()),

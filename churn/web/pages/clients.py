@@ -10,6 +10,7 @@ from churn.web.guard.access import READ, scope
 from churn.web.pages import asking, health, wording
 from churn.web.pages.linking import client_url
 from churn.web.pages.shell import pages, served
+from churn.words import BANDS
 
 SORTS = {"rank": False}  # the one order that an index gives at once
 
@@ -20,23 +21,25 @@ def clients(product: str) -> ResponseReturnValue:
     """All clients by risk, most at risk first."""
     found = served(product)
     path = url_for("pages.clients", product=product)
-    asked = asking.read(request.args, path, sorts=SORTS, only=(), bands=wording.BANDS)
+    asked = asking.read(request.args, path, sorts=SORTS, only=(), bands=BANDS)
     view: dict[str, Any] = {
         "asked": asked,
-        "bands": wording.BANDS[::-1],
+        "bands": BANDS,
         "has_id": found.product.columns.id is not None,
     }
     if view["has_id"]:
         threshold = health.threshold_of(found.product)
-        lowest, highest = wording.bounds(asked.band, threshold) or (0.0, 1.0)
-        listed = found.book.clients(
-            limit=asking.PAGE, offset=asked.offset, search=asked.search, lowest=lowest, highest=highest
-        )
+        lowest, highest = wording.bounds(asked.band, threshold)
+        wanted = {"limit": asking.PAGE, "search": asked.search, "lowest": lowest, "highest": highest}
+        listed = found.book.clients(offset=asked.offset, **wanted)
+        if not listed.rows and asked.page > 1:
+            asked = view["asked"] = asking.within(asked, listed.total)
+            listed = found.book.clients(offset=asked.offset, **wanted)
         last = found.book.last_contacts(row["client"] for row in listed.rows)
         view |= {
             "batch": listed.batch,
             "rows": [row_view(product, row, last.get(row["client"]), threshold) for row in listed.rows],
-            "paging": asking.paging(asked, listed.total),
+            "paging": asking.paging(asked, listed.total, listed.capped),
             "threshold": threshold,
             "dated": bool(found.product.columns.as_of),
         }

@@ -36,7 +36,7 @@ def data(product: str) -> ResponseReturnValue:
         "data.html",
         drops=[drop_view(found, drop) for drop in newest_first[asked.offset :][: asking.PAGE]],
         paging=asking.paging(asked, len(newest_first)),
-        aside=[drop_view(found, drop) for drop in record.quarantined[::-1]],
+        aside=[drop_view(found, drop) for drop in record.quarantined[: -asking.PAGE - 1 : -1]],
         totals=totals(record),
         missing=missing(found),
         late=found.settings.late_labels,
@@ -97,11 +97,12 @@ def totals(record: Record) -> dict[str, int]:
 
 
 def missing(product: Product) -> dict[str, Any] | None:
-    """The share of missing cells of each column as diagnostics.py last found it, the largest first."""
+    """The share of missing cells of the columns that have some, as diagnostics.py last found it, the largest first."""
     try:
         found = json.loads(Path(product.reports / DIAGNOSTICS).read_text(encoding="utf-8"))
         shares = sorted(found["missing_percent"].items(), key=lambda item: -item[1])
-        columns = [{"name": title(name), "percent": share} for name, share in shares]
-        return {"at": found["made_at"], "rows": found["rows"], "columns": columns}
+        columns = [{"name": title(name), "percent": share} for name, share in shares if share]
+        complete = len(shares) - len(columns)
+        return {"at": found["made_at"], "rows": found["rows"], "columns": columns, "complete": complete}
     except (OSError, ValueError, KeyError):
         return None

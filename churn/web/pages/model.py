@@ -14,6 +14,7 @@ from churn.web.pages.shell import pages, served
 
 REPORT, PICTURES = "report.json", "pictures"  # as reporting.py writes them
 ELSEWHERE = ("Whom to call",)  # sections whose matter has a page of its own
+SMALL = 250  # pixels: of narrower pictures three stand in a row
 PICTURE = re.compile(r"[a-z0-9][a-z0-9_-]{0,80}\.svg")
 
 
@@ -78,7 +79,8 @@ def _block(block: dict[str, Any], product: str) -> dict[str, Any]:
         items.append(
             {"title": title, "src": src, "alt": one["alt"], "width": width, "height": height, "caption": caption}
         )
-    return {"kind": "pictures", "items": items}
+    small = all(item["width"] < SMALL for item in items)
+    return {"kind": "pictures", "items": items, "small": small}
 
 
 def _version(found: Any) -> str | None:

@@ -36,12 +36,12 @@ def releases(product: str) -> ResponseReturnValue:
     made = decisions.read(found)
     return render_template(
         "releases.html",
-        entries=[entry_view(found, entry, until) for entry, until in with_ends(entries)][:MOST],
+        entries=[entry_view(found, entry, until) for entry, until in with_ends(entries)[:MOST]],
         all_entries=len(entries),
         decisions=[decision_view(one) for one in reversed(made[-MOST:])],
         all_decisions=len(made),
         manifest=manifest_of(found),
-        back=way_back(found, entries),
+        back=way_back(found),
     )
 
 
@@ -61,14 +61,12 @@ def rollback(product: str) -> ResponseReturnValue:
     why = " ".join(request.form.get("why", "").split())
     if not why or len(why) > LONGEST_WHY:
         return _confirm(found, f"Say why, in up to {LONGEST_WHY} characters: it stands in the history.", why, 422)
-    # Rolling back twice goes forth again: a form that was sent twice must not.
-    if request.form.get("instead_of") != versions.current_version(found):
-        return _confirm(
-            found, "Production has changed since this page was made; nothing was done. Look again.", why, 409
-        )
     who = f" ({g.who})" if g.get("who") else ""
     try:
-        site().commands.roll_back(found, f"by hand: {why}{who}")
+        # Rolling back twice goes forth again: a form that was sent twice must not.
+        if not site().commands.roll_back(found, request.form.get("instead_of", ""), f"by hand: {why}{who}"):
+            fault = "Production has changed since this page was made; nothing was done. Look again."
+            return _confirm(found, fault, why, 409)
     except LockedError:
         fault = "A run is at work on this product right now; nothing was done. Try again in a few minutes."
         return _confirm(found, fault, why, 409)
@@ -76,7 +74,7 @@ def rollback(product: str) -> ResponseReturnValue:
 
 
 def _confirm(product: Product, fault: str = "", why: str = "", status: int = 200) -> ResponseReturnValue:
-    back = way_back(product, versions.history(product))
+    back = way_back(product)
     if back is None and not fault:
         abort(409, "there is nothing to go back to: no earlier release is kept")
     shown = {"back": back, "fault": fault, "why": why, "longest": LONGEST_WHY}
@@ -121,12 +119,14 @@ def decision_view(made: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def way_back(product: Product, entries: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-    """The release that a rollback returns to, as `deployment.previous` finds it; None where there is none."""
-    current = manifest_of(product)
-    now = current["version"] if current else None
-    earlier = [entry for entry in entries if entry["version"] != now]
-    return entry_view(product, earlier[-1], None) if earlier and _kept(product, earlier[-1]["version"]) else None
+def way_back(product: Product) -> dict[str, Any] | None:
+    """The release that a rollback returns to; None where there is none."""
+    try:
+        version = versions.previous(product)
+    except ReleaseError:
+        return None
+    entry = next(entry for entry in reversed(versions.history(product)) if entry["version"] == version)
+    return entry_view(product, entry, None)
 
 
 def _kept(product: Product, version: str) -> dict[str, Any] | None:

@@ -37,6 +37,10 @@ LEGEND = [
 ]
 
 
+# What the bars of a page are held against: the factors at their middle and at both ends.
+SCALE = {"lowers": factor(-LONGEST_BAR), "raises": factor(LONGEST_BAR)}
+
+
 def reason_view(reason: Mapping[str, Any] | str) -> dict[str, Any]:
     """A reason as a page shows it: {title, rest, words, raises, shade}; lists written long ago have words alone."""
     if isinstance(reason, str):

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Blueprint, abort, g, make_response, redirect, request, session, url_for
+from flask import Blueprint, abort, g, make_response, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from churn.web.guard import access
@@ -52,7 +52,7 @@ def framed() -> dict[str, Any]:
             "version": g.get("model_version"),
             "who": g.get("who", ""),
             "may_write": access.may(WRITE),
-            "may_log_out": "token" in session,
+            "signed_in": g.get("signed_in", False),
         }
     }
 

@@ -1,6 +1,7 @@
 """Today: is the product healthy, and whom to call."""
 
 import csv
+import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ from churn.web.pages import asking, health, shading, wording
 from churn.web.pages.asking import Asked, Head
 from churn.web.pages.linking import client_url
 from churn.web.pages.shell import pages, served
+from churn.words import BANDS
 
-SORTS = {name: name in ("risk", "trend", "value", "contact") for name in lists.SORTS}
 FILTERS = {
     "": "All to call",
     lists.WAITING: "Not called yet",
@@ -37,6 +38,7 @@ COLUMNS = (
     Head("Status", "status"),
 )
 LIST = "calllist.csv"  # as reporting.py writes it
+CHUNK = 64 * 2**10  # characters of it that are sent at a time
 
 
 @pages.get("/products/<product>/")
@@ -46,25 +48,31 @@ def today(product: str) -> ResponseReturnValue:
     found = served(product)
     day = wording.today()
     path = url_for("pages.today", product=product)
-    asked = asking.read(request.args, path, sorts=SORTS, only=tuple(FILTERS), bands=wording.BANDS)
+    by_value = isinstance(found.product.settings.value, str)  # else all clients are worth the same
+    shown = tuple(head for head in COLUMNS if head.sort != "value" or by_value)
+    sorts = {head.sort: head.down for head in shown}
+    asked = asking.read(request.args, path, sorts=sorts, only=tuple(FILTERS), bands=BANDS)
     threshold = health.threshold_of(found.product)
     view: dict[str, Any] = {"tiles": health.tiles(found.product), "has_id": found.product.columns.id is not None}
     if view["has_id"]:
         listed = lists.page(found.book, wanted(asked, threshold), day)
+        if not listed.rows and asked.page > 1:  # as when the last one of a page was snoozed
+            asked = asking.within(asked, listed.total)
+            listed = lists.page(found.book, wanted(asked, threshold), day)
         view |= {
             "batch": listed.batch,
-            "rows": [row_view(product, row, threshold, listed.batch["at"], day) for row in listed.rows],
+            "rows": [row_view(product, row, threshold) for row in listed.rows],
             "counts": lists.counts(found.book, day),
             "paging": asking.paging(asked, listed.total),
         }
-    view |= {"asked": asked, "heads": asking.heads(asked, COLUMNS), "orders": asking.orders(asked, COLUMNS)}
-    view |= {"filters": FILTERS, "bands": wording.BANDS[::-1], "legend": shading.LEGEND, "day": day}
+    view |= {"asked": asked, "heads": asking.heads(asked, shown), "orders": asking.orders(asked, shown)}
+    view |= {"by_value": by_value, "filters": FILTERS, "bands": BANDS, "legend": shading.LEGEND, "day": day}
     return render_template("today.html", **view, has_file=(found.product.reports / LIST).is_file())
 
 
 def wanted(asked: Asked, threshold: float) -> lists.Wanted:
     """What an address asks of the list, for the database."""
-    lowest, highest = wording.bounds(asked.band, threshold) or (0.0, 1.0)
+    lowest, highest = wording.bounds(asked.band, threshold)
     return lists.Wanted(
         limit=asking.PAGE,
         offset=asked.offset,
@@ -77,9 +85,8 @@ def wanted(asked: Asked, threshold: float) -> lists.Wanted:
     )
 
 
-def row_view(product: str, row: Mapping[str, Any], threshold: float, issued: str, day: str) -> dict[str, Any]:
+def row_view(product: str, row: Mapping[str, Any], threshold: float) -> dict[str, Any]:
     """A client of the list as the page shows it."""
-    last = row["last"]
     return {
         "rank": row["rank"],
         "client": row["client"],
@@ -88,19 +95,18 @@ def row_view(product: str, row: Mapping[str, Any], threshold: float, issued: str
         "trend": wording.trend(row["risk"], row["before"]),
         "before": row["before"],
         "value": row["value"],
-        "gain": row["gain"],
         "reasons": [shading.reason_view(reason) for reason in row["reasons"] or []],
-        "last": last,
+        "last": row["last"],
         "why": row["why"],
-        "status": status(row, last, issued, day),
+        "status": status(row),
     }
 
 
-def status(row: Mapping[str, Any], last: Mapping[str, Any] | None, issued: str, day: str) -> dict[str, str]:
+def status(row: Mapping[str, Any]) -> dict[str, str]:
     """What became of a listed client so far, in words and by the name of its look."""
-    if last and last["kind"] == "snoozed" and (last["until"] or "") > day:
-        return {"words": f"snoozed until {wording.day(last['until'])}", "key": "snoozed"}
-    if last and last["kind"] == "called" and last["at"] >= issued:
+    if row["until"]:
+        return {"words": f"snoozed until {wording.day(row['until'])}", "key": "snoozed"}
+    if row["called"]:
         return {"words": "called", "key": "called"}
     return {"words": "new", "key": "new"} if row["status"] == "entered" else {"words": "still on it", "key": "stayed"}
 
@@ -125,7 +131,7 @@ def call_list(product: str) -> ResponseReturnValue:
 def _lines(path: Path, product: Product, off: set[str]) -> Iterator[bytes]:
     """The file as it stands (it is safe in a spreadsheet already), but for the rows of these clients."""
     hidden, name = {sheet.cell(one) for one in off}, sheet.cell(calllist.key(product.columns))
-    buffer = _Line()
+    buffer = io.StringIO(newline="")
     out = csv.writer(buffer, lineterminator="\r\n")
     yield b"\xef\xbb\xbf"  # by which Excel knows UTF-8
     with path.open(encoding="utf-8-sig", newline="") as file:
@@ -136,21 +142,14 @@ def _lines(path: Path, product: Product, off: set[str]) -> Iterator[bytes]:
         for row in rows:
             if place is None or len(row) <= place or row[place] not in hidden:
                 out.writerow(row)
-                yield buffer.taken()
-    yield buffer.taken()  # where there is nobody on it, its head
+            if buffer.tell() > CHUNK:
+                yield _taken(buffer)
+    yield _taken(buffer)
 
 
-class _Line:
-    """A file of one line at a time."""
-
-    def __init__(self) -> None:
-        self.text = ""
-
-    def write(self, text: str) -> None:
-        """Keep what csv writes."""
-        self.text += text
-
-    def taken(self) -> bytes:
-        """Give it, and forget it."""
-        text, self.text = self.text, ""
-        return text.encode()
+def _taken(buffer: io.StringIO) -> bytes:
+    """What was written, which is then forgotten."""
+    text = buffer.getvalue()
+    buffer.seek(0)
+    buffer.truncate()
+    return text.encode()

@@ -1,16 +1,15 @@
 """How pages say numbers, times and risks; the templates have these as filters and functions."""
 
-import math
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 from churn import health
 from churn.calls.reasons import shown, title
-from churn.words import band, fit, percent
+from churn.words import BANDS, band, bands, fit, percent
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-BANDS = ("low", "medium", "high", "very high")
 HEADINGS = {
     400: "That request was not understood",
     401: "Please sign in",
@@ -24,6 +23,7 @@ HEADINGS = {
     503: "Not ready yet",
 }
 MOST_SHOWN = 5e5
+HUMPS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[_./-])(?=\w)")
 
 
 def utc_now() -> str:
@@ -72,6 +72,11 @@ def heading_of(status: int | None) -> str:
     return HEADINGS.get(status or 500, "Something went wrong")
 
 
+def humps(name: str) -> list[str]:
+    """The parts of a column's name between which a line may break, so that a narrow table does not cut it anywhere."""
+    return HUMPS.split(name)
+
+
 def client_name(name: Any) -> str:
     """A client as it can be shown anywhere."""
     return fit(name) or "(no name)"
@@ -80,22 +85,19 @@ def client_name(name: Any) -> str:
 def risk_of(risk: float, threshold: float) -> dict[str, Any]:
     """A risk in percent with its word, and how many of four bars stand for it."""
     word = band(risk, threshold)
-    return {"percent": percent(risk), "band": word, "bars": BANDS.index(word) + 1, "key": word.replace(" ", "-")}
+    bars = len(BANDS) - BANDS.index(word)
+    return {"percent": percent(risk), "band": word, "bars": bars, "key": word.replace(" ", "-")}
 
 
-def bounds(name: str, threshold: float) -> tuple[float, float] | None:
-    """The lowest and the highest risk of a band, see `churn.words.band`; None where there is no such band."""
-    if name not in BANDS:
-        return None
-    edges = [0.0, threshold / 2, threshold, (threshold + 1) / 2, math.inf]
-    place = BANDS.index(name)
-    return edges[place], min(1.0, math.nextafter(edges[place + 1], -math.inf))
+def bounds(name: str, threshold: float) -> tuple[float, float]:
+    """The lowest and the highest risk of a band; of all risks where there is no such band."""
+    return bands(threshold).get(name, (0.0, 1.0))
 
 
 def trend(risk: float | None, before: float | None) -> dict[str, str]:
     """What became of a risk since last time: an arrow, words, and the name of its look."""
     if risk is None or before is None:
-        return {"arrow": "", "words": "new", "key": "new"}
+        return {"arrow": "", "words": "newly scored", "key": "new"}
     points = 100 * (risk - before)
     if percent(risk) == percent(before):
         return {"arrow": "→", "words": "as last time", "key": "same"}
@@ -125,5 +127,7 @@ def plural(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
-FILTERS: tuple[Callable[..., Any], ...] = (moment, day, ago, sentence, client_name, amount, count, percent, title)
+FILTERS: tuple[Callable[..., Any], ...] = (
+    *(moment, day, ago, sentence, client_name, fit, humps, amount, count, percent, title),
+)
 FUNCTIONS: tuple[Callable[..., Any], ...] = (heading_of, risk_of, trend, plural)

@@ -9,13 +9,12 @@ from collections import Counter as Tally
 from collections.abc import Iterable
 from typing import Any
 
-from flask import current_app
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-EXTENSION = "churn"
+from churn.web.serving.edge import METHODS
+
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 DECILES = tuple(f"{i / 10:.1f}-{(i + 1) / 10:.1f}" for i in range(10))
 
@@ -68,8 +67,3 @@ class Counters:
         together = CollectorRegistry()
         MultiProcessCollector(together)
         return generate_latest(together)
-
-
-def predicted(product: str, version: str, risks: Iterable[float]) -> None:
-    """Count the predictions of a request."""
-    current_app.extensions[EXTENSION].counters.predicted(product, version, risks)

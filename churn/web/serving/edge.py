@@ -6,6 +6,7 @@ from typing import Any
 
 NOTED = "churn.noted"  # in the WSGI environment: flask.g, for what is told of a request after the app is done with it
 NOWHERE = "none"  # the route of an address that there is not
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")  # what else is sent counts as `other`
 REQUEST_HEADER = "X-Request-Id"
 VERSION_HEADER = "X-Model-Version"
 CONTENT_POLICY = (

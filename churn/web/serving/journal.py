@@ -13,10 +13,9 @@ from gunicorn.glogging import Logger as GunicornLogger
 
 from churn import storage
 from churn.web.serving import places
-from churn.web.serving.edge import NOTED, NOWHERE
+from churn.web.serving.edge import METHODS, NOTED, NOWHERE
 
 FILE = "access.jsonl"
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 LOOK_SECONDS = 1.0
 
 

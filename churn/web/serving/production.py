@@ -12,10 +12,18 @@ from churn import releases
 from churn.config import Product
 from churn.errors import ChurnError, ReleaseError
 from churn.releases import Release
+from churn.web.serving.scorer import Scorer
 
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 10.0  # how long a release that could not be loaded is left alone
+
+
+@dataclass(frozen=True)
+class Serving(Release):
+    """A release that serves, with what scores rows as they come over HTTP: no request is to wait for that."""
+
+    scorer: Scorer
 
 
 @dataclass(frozen=True)
@@ -46,11 +54,11 @@ class Production:
     def __init__(self, product: Product) -> None:
         self.product = product
         self.watched = False
-        self._held: tuple[Place, Release] | None = None
+        self._held: tuple[Place, Serving] | None = None
         self._failure: Failure | None = None
         self._loading = threading.Lock()
 
-    def release(self) -> Release:
+    def release(self) -> Serving:
         """The release for one request, which keeps it to its end.
 
         Raises:
@@ -75,8 +83,11 @@ class Production:
 
     def problem(self) -> str | None:
         """Why what is in production now is not what serves; None when it does."""
-        failure = self._failure
-        return failure.message if failure and failure.place == self._look() else None
+        try:
+            place, failure = self._look(), self._failure
+        except ReleaseError as error:
+            return str(error)
+        return failure.message if failure and failure.place == place else None
 
     def _look(self) -> Place:
         try:
@@ -91,7 +102,7 @@ class Production:
             return Place(folder, 0, 0)  # a link to nothing: loading it says so
         return Place(folder, facts.st_ino, facts.st_mtime_ns)
 
-    def _follow(self) -> Release:
+    def _follow(self) -> Serving:
         """Load what the link points at, under the lock; the old release when that fails."""
         for last_try in (False, True):
             place, failure = self._look(), self._failure
@@ -118,13 +129,13 @@ class Production:
             f"{self.product.name}: version {place.folder.name} is in production but cannot be loaded (the log says "
             f"why); {serving}; go back with: python deployment.py --product {self.product.name} --rollback"
         )
-        logger.error("%s: %s", message, error, exc_info=not isinstance(error, ChurnError))
+        if self._failure is None or self._failure.place != place:  # once, however often it is tried again
+            logger.error("%s: %s", message, error, exc_info=not isinstance(error, ChurnError))
         self._failure = Failure(place, message, time.monotonic() + RETRY_SECONDS)
 
 
-def _for_serving(release: Release) -> Release:
-    """Requests run side by side already: more threads inside one of them only cost."""
+def _for_serving(release: Release) -> Serving:
     estimator = release.model.named_steps["estimator"].estimator_
     if hasattr(estimator, "booster_"):
-        estimator.set_params(n_jobs=1)
-    return release
+        estimator.set_params(n_jobs=1)  # requests run side by side already: more threads inside one only cost
+    return Serving(**vars(release), scorer=Scorer(release.model, release.columns))

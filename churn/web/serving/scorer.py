@@ -5,15 +5,17 @@ steps of plain Python where arrays of one element would cost as many calls; many
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.special import expit
 
 from churn import estimators
-from churn.columns import BLANKS, LARGEST_WHOLE, features_of
-from churn.releases import Release
-from churn.web.api.trees import SingleRow
+from churn.columns import BLANKS, LARGEST_WHOLE, Columns, features_of
+from churn.web.serving.trees import SingleRow
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
 
 FEW = 4  # rows up to which one by one is quicker
 
@@ -23,12 +25,10 @@ Row = Mapping[str, Any]
 class Scorer:
     """One release's; threads may share it."""
 
-    def __init__(self, release: Release) -> None:
-        self.release = release
-        self.columns = release.columns
-        self.encoder = release.model.named_steps["encoder"]
-        self.estimator = release.model.named_steps["estimator"]
-        encoder = self.encoder
+    def __init__(self, model: "Pipeline", columns: Columns) -> None:
+        self.columns = columns
+        self.encoder = encoder = model.named_steps["encoder"]
+        self.estimator = model.named_steps["estimator"]
         self._lookups = [{level: code for code, level in enumerate(levels, 2)} for levels in encoder.levels_]
         # For each number how it is encoded: whether by its logarithm, mean, scale, and what stands for a missing one.
         filled = ((encoder.medians_ - encoder.means_) / encoder.scales_).tolist()
@@ -41,7 +41,7 @@ class Scorer:
         self._blank = [0.0] * width
         fitted = self.estimator.estimator_
         self._log_odds = SingleRow(fitted.booster_).log_odds if hasattr(fitted, "booster_") else _linear(fitted)
-        self._slope, self._offset = estimators.calibration(release.model)
+        self._slope, self._offset = estimators.calibration(model)
 
     def risks(self, rows: Sequence[Row]) -> list[float]:
         """Each row's calibrated probability to leave.
@@ -60,9 +60,7 @@ class Scorer:
             DataError: as in `risks`.
         """
         gathered = self._gathered(rows)
-        if gathered is None:
-            return self.encoder.transform_rows(rows, self.columns)
-        return self.encoder._matrix(*gathered)  # noqa: SLF001  the arithmetic that both ways in share
+        return np.array([self._encoded(row) for row in rows]) if gathered is None else self.encoder.matrix(*gathered)
 
     def _risk(self, row: Row) -> float:
         """What `Calibrated.risk` gives a row, with as little as possible done by arrays of one element."""
