@@ -65,7 +65,7 @@ def page(scratch: Path, _files: list[Path], size: Sized) -> Iterator[tuple[str, 
     variables = {"CHURN_CONFIG": str(product.config_path), "CHURN_TOKENS_FILE": str(scratch / "page" / "none")}
     command = [sys.executable, "-m", "gunicorn", "--workers", str(servers.WORKERS)]
     side = servers.Side("the page", command, HOME, variables=variables)
-    with servers.started(side, PORT) as (address, process), servers.session() as session:
+    with servers.started(scratch, side, PORT) as (address, process), servers.session() as session:
         session.get(f"{address}/readyz").raise_for_status()
         before, pages = memory(process), f"{address}/products/{product.name}/"
         client = session.get(f"{address}/clients?limit=1").json()["clients"][0]["client"]

@@ -91,13 +91,13 @@ class Side:
 
 
 @contextlib.contextmanager
-def started(side: Side, port: int) -> Iterator[tuple[str, subprocess.Popen]]:
-    """A side at work: its address, and its process."""
+def started(scratch: Path, side: Side, port: int) -> Iterator[tuple[str, subprocess.Popen]]:
+    """A side at work: its address, and its process; what it writes for its time is left in the scratch folder."""
     bind = ["--port", str(port)] if "mlflow" in side.command else ["--bind", f"127.0.0.1:{port}"]
     process = subprocess.Popen(
         [*side.command, *bind],
         cwd=side.folder,
-        env={**os.environ, "PYTHONPATH": str(HOME), "OMP_NUM_THREADS": "1", **side.variables},
+        env={**os.environ, "PYTHONPATH": str(HOME), "TMPDIR": str(scratch), "OMP_NUM_THREADS": "1", **side.variables},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -105,8 +105,8 @@ def started(side: Side, port: int) -> Iterator[tuple[str, subprocess.Popen]]:
     try:
         yield f"http://127.0.0.1:{port}", process
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(40)
+        os.killpg(process.pid, signal.SIGKILL)  # a graceful stop takes seconds, and nothing is to be kept
+        process.wait()
 
 
 def session() -> requests.Session:
@@ -144,7 +144,9 @@ def ours(scratch: Path, kind: str, frame: pd.DataFrame) -> Side:
     folder = scratch / kind
     folder.mkdir()
     path = folder / "config.json"
-    path.write_text(json.dumps(PATHS | {"products": {"corporate": COLUMNS | {"model": kind, "threads": 1}}}))
+    path.write_text(
+        json.dumps(PATHS | {"products": {"corporate": COLUMNS | {"model": kind, "threads": 1, "tuning_seconds": 0}}})
+    )
     product = config.load(path)["corporate"]
     fabricate.save(frame, product.source / "rows.csv")
     ingestion.ingest(product)

@@ -84,7 +84,7 @@ def measured(
     best: dict[str, dict[str, float]] = {title: {} for title in posted}
     for turn in range(size.http_rounds):
         for i, side in enumerate(sides):
-            with servers.started(side, FIRST_PORT + 20 * turn + i) as (address, _):
+            with servers.started(scratch, side, FIRST_PORT + 20 * turn + i) as (address, _):
                 for title in list(posted)[: 1 if side.name == servers.EMPTY_NAME else None]:
                     rate = _asked(scratch, side, address + side.path, posted[title], size.http_seconds)
                     best[title][side.name] = max(rate, best[title].get(side.name, 0.0))

@@ -95,7 +95,18 @@ def test_what_was_measured_is_shown_when_a_part_fails_or_is_interrupted(capsys, 
 
 def test_everything_is_measured_in_full_unless_less_is_asked_for():
     options = bench.arguments().parse_args([])
-    assert options.only == ["full", "drop", "tick", "drift", "calls", "serving", "promotion", "estimate", "streams"]
+    assert options.only == [
+        "full",
+        "drop",
+        "tick",
+        "drift",
+        "calls",
+        "serving",
+        "page",
+        "promotion",
+        "estimate",
+        "streams",
+    ]
     assert bench.FULL.called == 10_000
     assert bench.FULL.drift_rows == 1_000_000 and bench.FULL.peers
     assert bench.FULL.promotion_pairs == 1000
