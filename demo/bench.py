@@ -67,7 +67,7 @@ class Size:
     shown: int  # clients on the page
     promotion_pairs: int  # comparisons of each setting
     estimate_rounds: int  # models of each kind
-    designs: tuple[str, ...]
+    designs: tuple[str, ...]  # kinds of model to serve, and to estimate scores with
     streams: Mapping[str, int] = field(repr=False)  # of each kind
     stream_drops: int
     workers: int

@@ -40,6 +40,10 @@ class Sized(Protocol):
         """Whether MLflow is installed to be measured beside it."""
 
     @property
+    def designs(self) -> Sequence[str]:
+        """The kinds of model."""
+
+    @property
     def http_seconds(self) -> int:
         """How long each side is asked in a round."""
 
@@ -55,7 +59,7 @@ def serving(scratch: Path, _files: list[Path], size: Sized) -> Iterator[tuple[st
     frame = servers.rows(CLIENTS)
     sides = [
         servers.empty(scratch),
-        *(servers.ours(scratch, kind, frame) for kind in ("logistic", "lightgbm")),
+        *(servers.ours(scratch, name.lower(), frame) for name in size.designs),
         servers.usual(scratch, frame),
     ]
     trouble = ""
@@ -67,7 +71,7 @@ def serving(scratch: Path, _files: list[Path], size: Sized) -> Iterator[tuple[st
     features = [*servers.NUMBERS, *servers.CATEGORIES]
     posted = json.loads(frame[features].head(MANY).to_json(orient="records"))
     for title, found in measured(scratch, sides, {"one row": posted[:1], f"{MANY:,} rows": posted}, size).items():
-        yield from _lines(title, found, trouble)
+        yield from lines(title, found, trouble)
 
 
 # ---- asking ----------------------------------------------------------------------------------------------------------
@@ -114,7 +118,8 @@ WANTED = {
 }
 
 
-def _lines(title: str, found: dict[str, float], trouble: str) -> Iterator[tuple[str, ...]]:
+def lines(title: str, found: Mapping[str, float], trouble: str) -> Iterator[tuple[str, ...]]:
+    """How fast each side was, beside the two that all are held against; and why MLflow is not there, if it is not."""
     beside = {"the empty route": servers.EMPTY_NAME, "the usual app": servers.USUAL_NAME}
     for name, rate in found.items():
         ratios = ", ".join(f"{rate / found[side]:.2f} x {said}" for said, side in beside.items() if side in found)
@@ -129,6 +134,7 @@ class Size:
     """How long is measured, and whether beside MLflow."""
 
     peers: bool
+    designs: Sequence[str]
     http_seconds: int
     http_rounds: int
 
@@ -138,7 +144,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a second each and without MLflow: whether it works")
     options = parser.parse_args(argv)
-    size = Size(peers=False, http_seconds=1, http_rounds=1) if options.quick else Size(True, 8, 2)
+    size = Size(False, ("logistic",), 1, 1) if options.quick else Size(True, ("logistic", "LightGBM"), 8, 2)
     with tempfile.TemporaryDirectory(prefix="churn-bench-") as scratch:
         for line in serving(Path(scratch), [], size):
             print("; ".join(text for text in line if text), flush=True)

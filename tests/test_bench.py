@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from demo import bench, bench_page
+from demo import bench, bench_page, bench_servers, bench_serving
 
 
 def measured(capsys, *parts):
@@ -38,11 +38,27 @@ def test_the_drift_check_and_the_call_list_are_measured_beside_others(capsys):
 
 
 @pytest.mark.skipif(not shutil.which("wrk"), reason="wrk is not here; install it with: apt-get install wrk")
-def test_predictions_are_measured_beside_other_servers(capsys):
-    _, _, lines = measured(capsys, "serving")
-    for side in ("an empty Flask route", "ours, logistic", "ours, lightgbm", "Flask and a scikit-learn pipeline"):
-        assert any(f"one row: {side}" in line for line in lines), lines
-        assert any(f"1,000 rows: {side}" in line for line in lines) == (side != "an empty Flask route"), lines
+def test_predictions_are_measured_beside_an_empty_route(tmp_path):
+    frame = bench_servers.rows(500)
+    sides = [bench_servers.empty(tmp_path), bench_servers.ours(tmp_path, "logistic", frame)]
+    rows = frame[[*bench_servers.NUMBERS, *bench_servers.CATEGORIES]].to_dict("records")
+    posted = {"one row": rows[:1], "500 rows": rows}
+    found = bench_serving.measured(tmp_path, sides, posted, bench_serving.Size(False, ("logistic",), 1, 1))
+    assert list(found["one row"]) == ["an empty Flask route", "ours, logistic"]
+    assert list(found["500 rows"]) == ["ours, logistic"]
+    assert (
+        found["one row"]["an empty Flask route"]
+        > found["one row"]["ours, logistic"]
+        > found["500 rows"]["ours, logistic"]
+    )
+
+
+def test_how_fast_predictions_are_is_said_as_ratios_beside_what_is_wanted():
+    rates = {"an empty Flask route": 4000.0, "ours, logistic": 2500.0, "Flask and a scikit-learn pipeline": 200.0}
+    lines = list(bench_serving.lines("one row", rates, "it cannot be installed"))
+    assert lines[1][2:4] == ("2,500 a second", "0.62 x the empty route, 12.50 x the usual app")
+    assert lines[1][4] == ">= 0.5 x the empty route and >= 10 x the usual app"
+    assert lines[-1][:2] == ("one row: mlflow models serve", "it cannot be installed")
 
 
 def test_every_view_of_the_page_is_measured_with_many_clients(capsys):

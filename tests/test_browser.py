@@ -68,6 +68,7 @@ def visit(chromium, url):
 
 def clients(page):
     """The clients of the list that is shown, in order."""
+    page.wait_for_load_state()
     return page.locator("tbody th").all_inner_texts()
 
 
