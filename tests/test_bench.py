@@ -46,11 +46,7 @@ def test_predictions_are_measured_beside_an_empty_route(tmp_path):
     found = bench_serving.measured(tmp_path, sides, posted, bench_serving.Size(False, ("logistic",), 1, 1))
     assert list(found["one row"]) == ["an empty Flask route", "ours, logistic"]
     assert list(found["500 rows"]) == ["ours, logistic"]
-    assert (
-        found["one row"]["an empty Flask route"]
-        > found["one row"]["ours, logistic"]
-        > found["500 rows"]["ours, logistic"]
-    )
+    assert found["one row"]["ours, logistic"] > found["500 rows"]["ours, logistic"] > 0
 
 
 def test_how_fast_predictions_are_is_said_as_ratios_beside_what_is_wanted():
