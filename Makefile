@@ -14,15 +14,13 @@ help:  ## show this list
 run: $(PRODUCT_READY)  ## do whatever is due for every product: ingest, train, score, deploy, diagnose, report
 	@$(BIN)/python fullprocess.py
 
-serve: $(PRODUCT_READY)  ## serve predictions, scores and diagnostics on http://127.0.0.1:8000
-	@$(BIN)/gunicorn wsgi:app --bind 127.0.0.1:8000 --workers 2
+serve: $(PRODUCT_READY)  ## serve the pages and the API on http://127.0.0.1:8000 (gunicorn.conf.py says how)
+	@$(BIN)/gunicorn
 
 demo: $(PRODUCT_READY)  ## replay twelve months in a scratch folder, with drift in the seventh (three minutes)
 	@$(BIN)/python demo/replay.py
 
-test: $(TOOLS_READY)  ## run all tests (as root on Debian it installs cron first, which one test runs)
-	@command -v cron >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
-		{ apt-get -qq update && apt-get -qq install -y --no-install-recommends cron; } >/dev/null
+test: $(TOOLS_READY)  ## run all tests (those that need chromium, cron or wrk are skipped where these are not)
 	@$(BIN)/python -m pytest
 
 lint: $(TOOLS_READY)  ## check style and likely mistakes

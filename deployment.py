@@ -25,7 +25,7 @@ def deploy(product: Product, version: str | None = None, rollback: bool = False,
     releases.restore_link(product)
     before = releases.current_version(product)
     if rollback:
-        version, why = previous(product), "rolled back by hand" if why == "by hand" else why
+        version, why = releases.previous(product), "rolled back by hand" if why == "by hand" else why
         folder = product.production / version
     else:
         folder = _candidate(product, version)
@@ -50,22 +50,6 @@ def _candidate(product: Product, version: str | None):
         if (kept / releases.MANIFEST).is_file():
             return kept
     return releases.folder_of(product, version)
-
-
-def previous(product: Product) -> str:
-    """The version that was in production before the current one.
-
-    Raises:
-        ReleaseError: there is none, or it is no longer kept.
-    """
-    entries = releases.history(product)
-    now = releases.current_version(product)
-    earlier = [entry["version"] for entry in entries if entry["version"] != now]
-    if not earlier:
-        raise ReleaseError("nothing to go back to: only one version was ever in production")
-    if not (product.production / earlier[-1] / releases.MANIFEST).is_file():
-        raise ReleaseError(f"version {earlier[-1]} is no longer kept; choose one with --version (see --list)")
-    return earlier[-1]
 
 
 def show_history(product: Product) -> str:

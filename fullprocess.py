@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 DONE = "done.json"  # in reports: for which data, release and decision the files there were made
 FORCE = {"action": "store_true", "help": "train on what is ingested and deploy the model whatever its verdict"}
 CHANGED = "the configuration of the model, or the test files, changed"
-MADE = ("diagnostics.json", "report.html", "report.pdf", "confusionmatrix.png")
+MADE = ("diagnostics.json", "report.html", "report.pdf", "confusionmatrix.png", "report.json")
 
 
 def tick(product: Product, force: bool = False) -> str:
@@ -225,6 +225,7 @@ def refresh(product: Product, record: Record) -> dict[str, str]:
     import diagnostics
     import reporting
     import scoring
+    from churn import clients
     from churn.history import archive
 
     state = {
@@ -237,7 +238,8 @@ def refresh(product: Product, record: Record) -> dict[str, str]:
     }
     path = product.reports / DONE
     scored = bool(state["version"]) or _newest_is_scored(product)
-    wanted = [*(MADE if scored else MADE[:1]), *((scoring.CLIENTS, *reporting.LISTS) if state["version"] else ())]
+    current = [scoring.CLIENTS, *reporting.LISTS, *([clients.ROWS] if product.columns.id else [])]
+    wanted = [*(MADE if scored else MADE[:1]), *(current if state["version"] else [])]
     if (
         path.is_file()
         and json.loads(path.read_text()) == state

@@ -10,7 +10,6 @@ import argparse
 import csv
 import io
 import logging
-import re
 import sys
 import time
 from dataclasses import replace
@@ -161,10 +160,7 @@ def _seen_again(drop: Drop, candidate: Candidate) -> Drop:
 
 def _save_rejects(product: Product, drop: Drop, rejects: "tuple[Reject, ...]", count: int) -> None:
     """Write <ingested>/rejects/<name>.csv, or remove the one of an earlier try."""
-    safe = re.sub(r"[^A-Za-z0-9._-]", "_", shown(drop.name).removesuffix(".csv"))[:100]
-    if f"{safe}.csv" != drop.name:
-        safe += f"-{(drop.sha256 or '')[:8]}"
-    path = product.ingested / parts.REJECTS / f"{safe}.csv"
+    path = parts.rejects_of(product, drop)
     if not rejects:
         path.unlink(missing_ok=True)
         return

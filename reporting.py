@@ -1,8 +1,9 @@
 """Report on the version in production and list the clients to call, and say why in both.
 
 Writes report.html (one file, nothing else needed), report.pdf and confusionmatrix.png to reports/<product>/ and, to
-stay there, to reports/<product>/<version>/; where nothing is in production, on the newest version. Whom to call,
-with the reasons, goes to calllist.csv, and who entered that list or came off it to calllist-changes.csv.
+stay there, to reports/<product>/<version>/; where nothing is in production, on the newest version. For the web page the
+same stands in report.json, with the pictures beside it. Whom to call, with the reasons, goes to calllist.csv, and who
+entered that list or came off it to calllist-changes.csv.
 """
 
 import base64
@@ -16,6 +17,7 @@ import pandas as pd
 from churn import clients, dataset, estimators, releases, sheet, stage, storage
 from churn.calls import calllist, changes, reasons
 from churn.calls import contacts as calls
+from churn.calls.reasons import Reason
 from churn.config import Product
 from churn.errors import ChurnError, HistoryError, NoRelease
 from churn.fitting import contributions
@@ -24,13 +26,14 @@ from churn.history.store import History, connect
 from churn.history.writing import LIST as ISSUED
 from churn.monitoring import profile
 from churn.releases import Release
-from churn.report import calling, charts, content, pdf
+from churn.report import blocks, calling, charts, content, pdf
 from churn.report.blocks import Document
 from churn.report.gathering import gather
 
 logger = logging.getLogger(__name__)
 
 LISTS = LIST, CHANGES = "calllist.csv", "calllist-changes.csv"
+PAGE, PICTURES = "report.json", "pictures"  # for the web page
 
 
 def report(product: Product) -> str:
@@ -55,6 +58,7 @@ def report(product: Product) -> str:
     for folder in (product.reports / version, product.reports):
         for name, written in made.items():
             storage.write_if_changed(folder / name, written)
+    _for_the_web(product.reports, document)
     if trouble:
         raise trouble
     headline = content.headline(scores, facts.min_class_rows)
@@ -113,7 +117,7 @@ def _listed(product: Product, folder: Path, book: History | None) -> str:
     return f"{calllist.words(choice, product.columns)}: {product.reports / LIST}"
 
 
-def _reasons(release: Release, rows: pd.DataFrame, typical: Mapping[str, float | str | None]) -> list[list[str]]:
+def _reasons(release: Release, rows: pd.DataFrame, typical: Mapping[str, float | str | None]) -> list[list[Reason]]:
     parts, _ = contributions.contributions(release.model, rows)
     return reasons.reasons(parts, rows, typical, release.columns)
 
@@ -174,6 +178,17 @@ def html(document: Document) -> str:
     colours = {name: getattr(charts, name) for name in ("INK", "MUTED", "LINE", "PALE", "BLUE", "ORANGE", "GREEN")}
     page = environment.get_template("report.html")
     return page.render(document=document, colours=colours, base64=lambda data: base64.b64encode(data).decode())
+
+
+def _for_the_web(folder: Path, document: Document) -> None:
+    """Write report.json and its pictures; those of an earlier report go once nothing names them any more."""
+    drawn = blocks.pictures(document)
+    for name, picture in drawn.items():
+        storage.write_if_changed(folder / PICTURES / name, picture)
+    storage.write_if_changed(folder / PAGE, storage.to_json(blocks.as_dict(document)))
+    for path in (folder / PICTURES).iterdir():
+        if path.name not in drawn:
+            path.unlink()
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 The held-out rows are the product's test files; where there are none, the training rows, each judged out of fold. The
 F1 goes to latestscore.txt and all scores to the manifest of the version. The clients, most at risk first, go to
-reports/<product>/clients.csv.
+reports/<product>/clients.csv and, by their id, to clients.parquet, from which one is read at once.
 """
 
 import logging
@@ -85,6 +85,8 @@ def score_clients(product: Product) -> str:
     table = pd.concat([head, shown.loc[risk.index]], axis=1)
     with storage.replacing(product.reports / CLIENTS) as temporary:
         sheet.write(table, temporary)
+    if columns.id:
+        clients.write_rows(product, frame)
     archive.scores(product, release.version, frame, risks, stage.utc_now())
     return f"{len(table):,} clients scored by {release.version}: {product.reports / CLIENTS}"
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from gunicorn.errors import AppImportError
 
-from app import create_app, default_config
-from churn import idle, stage, storage
+from app import create_app
+from churn import stage, storage
 from churn.errors import ConfigError, ReleaseError
+from churn.web.serving import places
 
 
 class LogFile(logging.Handler):
@@ -27,7 +28,7 @@ class LogFile(logging.Handler):
 
 def set_up_logging() -> None:
     """Log to stderr and to the file."""
-    log_file = LogFile(Path(idle.logs_beside(str(default_config().resolve()))) / "app.txt")
+    log_file = LogFile(places.log_folder() / "app.txt")
     for handler in (logging.StreamHandler(), log_file):
         handler.setFormatter(stage.formatter())
         logging.getLogger().addHandler(handler)
@@ -40,7 +41,7 @@ try:
 except ConfigError as error:
     # The one error that makes gunicorn stop with the message alone.
     raise AppImportError(str(error)) from None
-for production in app.extensions["churn"].values():
+for served in app.extensions["churn"].products.values():
     # Now, so that no client waits for it; what is wrong with a release is told to whoever asks for it.
     with contextlib.suppress(ReleaseError):
-        production.release()
+        served.production.release()

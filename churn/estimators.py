@@ -1,7 +1,7 @@
 """The closed table of models, and the encoder that they share in training, scoring and serving.
 
-The encoder follows the column contract. A table (DataFrame) and plain rows (dicts, as they come over HTTP) go
-through the same arithmetic, so that both give the same numbers to the bit.
+The encoder follows the column contract. Plain rows (dicts, as they come over HTTP) get the same numbers to the bit, see
+churn/web/serving/scorer.py.
 """
 
 import functools
@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from threadpoolctl import ThreadpoolController
 
-from churn.columns import Columns, features_of
+from churn.columns import Columns
 
 LARGEST = 1e100  # larger numbers count as this: their squares, and sums of those, still fit a 64-bit float
 SKEWED = 1.0  # a column of counts or amounts with a larger skewness enters as log(1 + x)
@@ -62,27 +62,10 @@ class Encoder(TransformerMixin, BaseEstimator):
         codes = np.empty((len(frame), len(self.categories)), dtype=np.int64)
         for i, name in enumerate(self.categories):
             codes[:, i] = _codes(frame[name], self.levels_[i])
-        return self._matrix(_number_matrix(frame, self.numbers), codes)
+        return self.matrix(_number_matrix(frame, self.numbers), codes)
 
-    def transform_rows(self, rows: Sequence[Mapping[str, Any]], columns: Columns) -> np.ndarray:
-        """Encode plain rows; the same matrix that `transform` gives for the same values.
-
-        Raises:
-            DataError: a value breaks the column contract.
-        """
-        values = np.empty((len(rows), len(self.numbers)))
-        codes = np.empty((len(rows), len(self.categories)), dtype=np.int64)
-        lookups = [_lookup(levels) for levels in self.levels_]
-        for i, row in enumerate(rows):
-            numbers, categories = features_of(row, columns)
-            values[i] = numbers
-            codes[i] = [
-                0 if text is None else lookup.get(text, 1) for lookup, text in zip(lookups, categories, strict=True)
-            ]
-        return self._matrix(values, codes)
-
-    def _matrix(self, values: np.ndarray, codes: np.ndarray) -> np.ndarray:
-        """The arithmetic both ways in share: (n, numbers) with nan, (n, categories) level codes -> the matrix."""
+    def matrix(self, values: np.ndarray, codes: np.ndarray) -> np.ndarray:
+        """Encode numbers (n, numbers), nan where missing, and codes of levels (n, categories): 0 missing, 1 other."""
         values = _log(_bounded(values), self.logs_)
         missing = np.isnan(values)
         scaled = (np.where(missing, self.medians_, values) - self.means_) / self.scales_
@@ -130,11 +113,6 @@ def _common_levels(column: pd.Series) -> list[str]:
     counts = column.dropna().astype(str).value_counts()
     floor = min(RARE, max(1, len(column) // 100))
     return sorted(counts.index[counts >= floor])
-
-
-def _lookup(levels: Sequence[str]) -> dict[str, int]:
-    """Level -> code; 0 is missing and 1 is other."""
-    return {level: code for code, level in enumerate(levels, start=2)}
 
 
 def _codes(column: pd.Series, levels: Sequence[str]) -> np.ndarray:
@@ -274,12 +252,3 @@ def calibrated(model: Pipeline, log_odds: np.ndarray) -> np.ndarray:
 def risks(model: Pipeline, frame: pd.DataFrame) -> np.ndarray:
     """Each row's calibrated probability to leave, shape (rows,), for a DataFrame with the feature columns."""
     return model.named_steps["estimator"].risk(model.named_steps["encoder"].transform(frame))
-
-
-def risks_of_rows(model: Pipeline, rows: Sequence[Mapping[str, Any]], columns: Columns) -> np.ndarray:
-    """The same for plain rows.
-
-    Raises:
-        DataError: a row breaks the column contract; the message names the column.
-    """
-    return model.named_steps["estimator"].risk(model.named_steps["encoder"].transform_rows(rows, columns))

@@ -18,6 +18,7 @@ from churn.errors import LockedError
 
 TEMPORARY = ".tmp-"
 LOG_BYTES = 5_000_000
+END_BYTES = 131_072  # of a log, which hold its last few hundred lines
 
 
 def sync_folder(folder: Path) -> None:
@@ -99,6 +100,17 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
             with contextlib.suppress(ValueError):  # torn within a line, or within a letter of it
                 records.append(json.loads(line.decode()))
     return records
+
+
+def last_lines(path: Path, most: int = END_BYTES) -> Iterator[dict[str, Any]]:
+    """The last lines of a file of JSON lines, the newest first, from so many bytes at its end; none without a file."""
+    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+        start = max(0, file.seek(0, os.SEEK_END) - most)
+        file.seek(start)
+        lines = file.read().split(b"\n")[1 if start else 0 :]  # the first one's beginning was not read
+        for line in reversed(lines):
+            with contextlib.suppress(ValueError):
+                yield json.loads(line.decode())
 
 
 @contextlib.contextmanager

@@ -8,6 +8,8 @@ parts take about:
     full, drop, tick   5 minutes   ingestion and the idle tick, beside pandas
     drift              7 minutes   the drift check, beside Evidently (installed in an environment of its own)
     calls              1 minute    the call list, beside scoring the clients
+    serving            8 minutes   predictions over HTTP, beside other servers (needs wrk; installs MLflow by itself)
+    page               2 minutes   the page of a product with a million clients
     promotion          3 minutes   equal models, and better ones: how often they are promoted
     estimate          10 minutes   the estimated scores of rows without labels
     streams           70 minutes   1,550 streams of 24 monthly drops: false verdicts, true ones, F1, promotions
@@ -34,6 +36,8 @@ from demo import (
     bench_calls,
     bench_drift,
     bench_ingestion,
+    bench_page,
+    bench_serving,
     estimate_simulation,
     promotion_simulation,
     streams,
@@ -58,9 +62,12 @@ class Size:
     peers: bool  # whether other systems are installed to measure beside them
     called: int  # clients to score and list
     call_rounds: int
+    http_seconds: int  # that each server is asked in a round
+    http_rounds: int
+    shown: int  # clients on the page
     promotion_pairs: int  # comparisons of each setting
     estimate_rounds: int  # models of each kind
-    designs: tuple[str, ...]
+    designs: tuple[str, ...]  # kinds of model to serve, and to estimate scores with
     streams: Mapping[str, int] = field(repr=False)  # of each kind
     stream_drops: int
     workers: int
@@ -79,6 +86,9 @@ FULL = Size(
     peers=True,
     called=10_000,
     call_rounds=7,
+    http_seconds=8,
+    http_rounds=2,
+    shown=1_000_000,
     promotion_pairs=1000,
     estimate_rounds=50,
     designs=("logistic", "LightGBM"),
@@ -99,6 +109,9 @@ QUICK = Size(
     peers=False,
     called=1_000,
     call_rounds=2,
+    http_seconds=1,
+    http_rounds=1,
+    shown=3_000,
     promotion_pairs=5,
     estimate_rounds=1,
     designs=("logistic",),
@@ -130,6 +143,8 @@ PARTS = {
     "tick": Part(bench_ingestion.tick, SPEED),
     "drift": Part(bench_drift.drift, ("drift", "Evidently", "ours", "ratio", "wanted")),
     "calls": Part(bench_calls.calls, ("call list", "scoring", "listing", "ratio", "wanted")),
+    "serving": Part(bench_serving.serving, ("serving", "", "answers", "ratio", "wanted")),
+    "page": Part(bench_page.page, ("page", "", "time", "", "wanted")),
     "promotion": Part(promotion_simulation.promotions, ("promotion", *promotion_simulation.TITLE[1:])),
     "estimate": Part(estimates, ("estimate", *estimate_simulation.TITLE[1:])),
     "streams": Part(streams.rules, ("streams", "other rules", "ours", "", "wanted")),

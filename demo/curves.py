@@ -114,7 +114,7 @@ def picture(found: pd.DataFrame, product: str, policy: str, change: tuple[str, s
         strip.set_title(_how(found, judged), loc="left", size=7.5, color=charts.MUTED)
 
     alt = f"{product}: {headline(found, policy)}"
-    return charts.picture(draw, SIZE, alt, nrows=3, sharex=True, height_ratios=HEIGHTS).png
+    return charts.picture("replay", draw, SIZE, alt, nrows=3, sharex=True, height_ratios=HEIGHTS).png
 
 
 def _how(found: pd.DataFrame, judged: pd.DataFrame) -> str:

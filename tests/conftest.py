@@ -2,12 +2,15 @@
 
 import json
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 from churn import config
 
+# Started in the background by a shell, a process ignores interrupts, and so would all that it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as churn/stage.py does, for the tests that call verbs directly
 HOME = Path(__file__).resolve().parent.parent
 CORPORATE = {

@@ -1,4 +1,4 @@
-"""A product with versions, and the app under gunicorn: what the tests of app.py and churn/serving.py share."""
+"""A product with versions, and the app under gunicorn: what the tests of app.py and churn/web share."""
 
 import contextlib
 import os
@@ -16,7 +16,8 @@ import diagnostics
 import ingestion
 import scoring
 import training
-from churn import config, estimators, releases
+from churn import config, releases
+from churn.web.serving.scorer import Scorer
 from demo import fabricate
 from tests import hostile
 from tests.conftest import HOME
@@ -52,7 +53,7 @@ def make_site(folder, months=(1, 2), **settings):
     risks = {}
     for version in versions:
         release = releases.load(product.models / version)
-        risks[version] = estimators.risks_of_rows(release.model, ROWS, release.columns).tolist()
+        risks[version] = Scorer(release.model, release.columns).risks(ROWS)
     diagnostics.diagnose(product, no_packages=True)
     return SimpleNamespace(product=product, versions=versions, risks=risks, home=folder)
 
@@ -70,20 +71,27 @@ def client(site):
 
 
 @contextlib.contextmanager
-def gunicorn(product):
-    """The app under gunicorn, as `make serve` starts it, on a free port; its URL. It must stop in order."""
-    environment = os.environ | {"CHURN_CONFIG": str(product.config_path)}
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+def running(product, address="127.0.0.1", send_buffer=None, **environment):
+    """The app under gunicorn, as `make serve` starts it, on a free port: its URL, its process and where it logs.
+
+    It must stop in order. `send_buffer`: bytes that the kernel takes for a slow reader.
+    """
+    environment = os.environ | {"CHURN_CONFIG": str(product.config_path), "WEB_CONCURRENCY": "2"} | environment
+    with socket.create_server((address, 0), backlog=1024) as listener:
         # As gunicorn does for listeners of its own: without it every answer waits 40 ms for a delayed ACK.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        command = [sys.executable, "-m", "gunicorn", "wsgi:app", "--workers", "2", "--log-level", "warning"]
+        if send_buffer:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
+        port = listener.getsockname()[1]
+        command = [sys.executable, "-m", "gunicorn", "--log-level", "warning"]
         command += ["--bind", f"fd://{listener.fileno()}"]
         process = subprocess.Popen(command, cwd=HOME, env=environment, pass_fds=[listener.fileno()])
+    url = f"http://127.0.0.1:{port}"
+    logs = product.config_path.parent / "logs"
     try:
         with session() as http:
-            http.get(url, timeout=60)  # a worker that is still starting would not stop in order
-        yield url
+            http.get(f"{url}/healthz", timeout=60)  # a worker that is still starting would not stop in order
+        yield SimpleNamespace(url=url, port=port, process=process, logs=logs)
         assert process.poll() is None
     finally:
         process.terminate()

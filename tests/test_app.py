@@ -2,23 +2,22 @@
 
 import json
 import shutil
-import socket
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import apicalls
 import app as app_module
 import deployment
 import diagnostics
-from churn import estimators, releases
+from churn import releases
 from churn.errors import ReleaseError
+from churn.web.api import predictions
+from churn.web.serving import scorer
 from demo import fabricate
 from tests import hostile
 from tests.conftest import CORPORATE
-from tests.serving_site import ROWS, VERSION, besiege, client, copy_site, gunicorn, make_site, session
+from tests.serving_site import ROWS, VERSION, client, copy_site, make_site
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +31,11 @@ def site(made, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def besieged(made, tmp_path_factory):
-    site = copy_site(made, tmp_path_factory.mktemp("besieged") / "site")
-    site.outside = besiege(site)
-    return site
+def deployed(made, tmp_path_factory):
+    """The app of a site that nobody changes."""
+    site = copy_site(made, tmp_path_factory.mktemp("deployed") / "site")
+    deployment.deploy(site.product)
+    return client(site)
 
 
 def files(folder):
@@ -85,7 +85,7 @@ def test_a_file_gets_the_risks_that_its_rows_get(site, path):
 def test_a_file_that_breaks_the_contract_is_answered_with_its_line(site):
     deployment.deploy(site.product)
     (site.product.test / "bad.csv").write_text(hostile.HEADER + "abcd,1,2,3,0\nefgh,1,x,3,0\n")
-    (site.product.test / "wide.csv").write_bytes(b"a" * (app_module.MAX_FILE + 1))
+    (site.product.test / "wide.csv").write_bytes(b"a" * (predictions.MAX_FILE + 1))
     answers = [client(site).post("/prediction", json={"dataset_path": name}) for name in ("bad.csv", "wide.csv")]
     assert [answer.status_code for answer in answers] == [422, 422]
     assert "bad.csv, line 3" in answers[0].json["error"]["message"]
@@ -108,9 +108,6 @@ def test_the_other_endpoints_tell_what_production_and_the_reports_hold(site):
         "/diagnostics": ["missing_percent", "timings", "packages"],
     }.items():
         assert {key: told[path].json[key] for key in keys} == {key: kept[key] for key in keys}
-    assert set(test_client.get("/").json["endpoints"]) == {
-        *("POST /prediction", "GET /", "GET /health", "GET /scoring", "GET /summarystats", "GET /diagnostics")
-    }
 
 
 def test_results_not_made_yet_are_503_with_the_command(site):
@@ -135,8 +132,7 @@ def test_several_products_must_be_told_apart(site):
     assert [answer.status_code for answer in said.values()] == [400, 200, 404, 503]
     assert "corporate, other" in said[""].json["error"]["message"]
     assert "python fullprocess.py" in said["?product=other"].json["error"]["message"]
-    assert [test_client.get(f"/health{query}").status_code for query in said] == [200, 200, 404, 503]
-    assert test_client.get("/health").json["status"] == "degraded"
+    assert test_client.get("/readyz").json["status"] == "degraded"
 
 
 @pytest.mark.parametrize(
@@ -150,19 +146,19 @@ def test_several_products_must_be_told_apart(site):
         ("POST", "/prediction", 415),
     ],
 )
-def test_errors_are_json_of_one_form(site, method, path, status):
-    deployment.deploy(site.product)
-    answer = client(site).open(path, method=method, data="rows")
+def test_errors_are_json_of_one_form(deployed, method, path, status):
+    answer = deployed.open(path, method=method, data="rows")
     assert answer.status_code == status
     assert set(answer.json) == {"error"}
-    assert answer.json["error"].keys() == {"status", "message"}
+    assert answer.json["error"].keys() == {"status", "message", "request_id"}
     assert answer.json["error"]["status"] == status
+    assert answer.json["error"]["request_id"] == answer.headers["X-Request-Id"]
     assert ("Allow" in answer.headers) == (status == 405)
 
 
 def test_a_bug_is_a_json_500_without_internals_and_a_traceback_in_the_log(site, monkeypatch, caplog):
     deployment.deploy(site.product)
-    monkeypatch.setattr(estimators, "risks_of_rows", lambda *_: 1 / 0)
+    monkeypatch.setattr(scorer.Scorer, "risks", lambda *_: 1 / 0)
     answer = client(site).post("/prediction", json={"rows": ROWS})
     assert answer.status_code == 500
     assert "zero" not in answer.text
@@ -175,7 +171,7 @@ def test_nothing_outside_logs_changes_when_everything_is_asked(site):
     name = fabricate.file_name("corporate", 9)
     before = files(site.home)
     test_client = client(site)
-    for path in ("/", "/health", "/scoring", "/summarystats", "/diagnostics", "/nothing"):
+    for path in ("/", "/readyz", "/scoring", "/summarystats", "/diagnostics", "/nothing"):
         test_client.get(path)
     assert test_client.post("/prediction", json={"dataset_path": name}).status_code == 200
     assert files(site.home) == before
@@ -193,72 +189,7 @@ def test_smoke_passes_before_and_after_diagnostics_and_tells_a_release_that_fail
         app_module.smoke(site.product)
 
 
-# ---- what it does not give -------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def served(besieged):
-    """The same behind gunicorn, with a session to ask it."""
-    with gunicorn(besieged.product) as url, session() as http:
-        yield SimpleNamespace(**vars(besieged), url=url, session=http)
-
-
-@pytest.mark.parametrize("name", hostile.PATHS)
-def test_hostile_paths_get_the_answer_of_a_file_that_is_not_there(served, name):
-    path = hostile.PATHS[name].replace(hostile.OUTSIDE, str(served.outside))
-    answers = [
-        served.session.post(f"{served.url}/prediction", json={"dataset_path": asked}, timeout=20)
-        for asked in (path, "absent.csv")
-    ]
-    assert [answer.status_code for answer in answers] == [404, 404]
-    assert answers[0].content == answers[1].content
-    assert not (served.outside / "made.csv").exists()
-
-
-@pytest.mark.parametrize("name", hostile.BODIES)
-def test_hostile_bodies_get_an_error_that_fits(served, name):
-    body, status, message = hostile.BODIES[name]
-    headers = {"Content-Type": "application/json"}
-    answer = served.session.post(f"{served.url}/prediction", data=body, headers=headers, timeout=20)
-    assert answer.status_code == status, answer.text
-    assert answer.json()["error"]["status"] == status
-    assert message in answer.json()["error"]["message"]
-    assert len(answer.content) < 1000
-
-
-@pytest.mark.parametrize("path", ["/scoring/", "/scoring%00", "/scoring/..", "//127.0.0.1:9/", "/%2e%2e/app.py"])
-def test_odd_addresses_are_not_found_and_redirect_nowhere(served, path):
-    with socket.create_connection(("127.0.0.1", int(served.url.rpartition(":")[2])), 20) as raw:
-        raw.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
-        head, _, body = b"".join(iter(lambda: raw.recv(65536), b"")).partition(b"\r\n\r\n")
-    assert b" 404 " in head.partition(b"\r\n")[0]
-    assert json.loads(body)["error"]["status"] == 404
-
-
-def test_a_body_without_a_length_meets_the_same_limit(served):
-    chunks = (b"a" * 100_000 for _ in range(100))
-    headers = {"Content-Type": "application/json"}
-    answer = served.session.post(f"{served.url}/prediction", data=chunks, headers=headers, timeout=20)
-    assert answer.status_code == 413
-
-
-def test_after_all_that_it_still_serves_and_its_log_holds_no_values(served):
-    answer = served.session.post(f"{served.url}/prediction", json={"dataset_path": "clients.csv"}, timeout=20)
-    assert (answer.status_code, answer.json()["rows"]) == (200, 50)
-    assert hostile.MARKER not in answer.text
-    log = (served.product.config_path.parent / "logs" / "app.txt").read_text()
-    assert "ERROR" not in log
-    assert hostile.MARKER not in log
-
-
-def test_apicalls_finds_every_endpoint_in_order(served, monkeypatch, capsys):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    config_path = served.product.config_path
-    assert apicalls.main(["--url", served.url, "--config", str(config_path)]) == 0
-    saved = (config_path.parent / "logs" / apicalls.ANSWERS).read_text()
-    assert saved.count("status 200") == 4
-    assert f'"model_version": "{releases.current_version(served.product)}"' in saved
-    assert capsys.readouterr().out.count(": 200 in ") == 4
+# ---- what is sent at random -----------------------------------------------------------------------------------------
 
 
 json_values = st.recursive(
@@ -274,9 +205,8 @@ bodies = st.fixed_dictionaries(
 
 @settings(deadline=None)
 @given(body=bodies)
-def test_whatever_json_is_sent_is_predicted_or_refused(besieged, body):
-    test_client = client(besieged)
-    answer = test_client.post("/prediction", data=json.dumps(body), content_type="application/json")
+def test_whatever_json_is_sent_is_predicted_or_refused(deployed, body):
+    answer = deployed.post("/prediction", data=json.dumps(body), content_type="application/json")
     assert answer.status_code in (200, 400, 404, 422)
     if answer.status_code == 200:
         assert len(answer.json["predictions"]) == answer.json["rows"] == len(body["rows"])

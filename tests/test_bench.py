@@ -1,10 +1,11 @@
 """The benchmark runs, part by part, and compares like with like; how fast and how right is for `make bench` to say."""
 
 import re
+import shutil
 
 import pytest
 
-from demo import bench
+from demo import bench, bench_page, bench_servers, bench_serving
 
 
 def measured(capsys, *parts):
@@ -34,6 +35,35 @@ def test_the_drift_check_and_the_call_list_are_measured_beside_others(capsys):
     calls = [line for line in on_the_way if "clients to call" in line]
     assert len(calls) == 4 and all(re.search(r"\d\.\d x as long; <= 3", line) for line in calls)
     assert "30 of 1,000 clients to call, LightGBM, beside scoring them" in calls[-1]
+
+
+@pytest.mark.skipif(not shutil.which("wrk"), reason="wrk is not here; install it with: apt-get install wrk")
+def test_predictions_are_measured_beside_an_empty_route(tmp_path):
+    frame = bench_servers.rows(500)
+    sides = [bench_servers.empty(tmp_path), bench_servers.ours(tmp_path, "logistic", frame)]
+    rows = frame[[*bench_servers.NUMBERS, *bench_servers.CATEGORIES]].to_dict("records")
+    posted = {"one row": rows[:1], "500 rows": rows}
+    found = bench_serving.measured(tmp_path, sides, posted, bench_serving.Size(False, ("logistic",), 1, 1))
+    assert list(found["one row"]) == ["an empty Flask route", "ours, logistic"]
+    assert list(found["500 rows"]) == ["ours, logistic"]
+    assert found["one row"]["ours, logistic"] > found["500 rows"]["ours, logistic"] > 0
+
+
+def test_how_fast_predictions_are_is_said_as_ratios_beside_what_is_wanted():
+    rates = {"an empty Flask route": 4000.0, "ours, logistic": 2500.0, "Flask and a scikit-learn pipeline": 200.0}
+    lines = list(bench_serving.lines("one row", rates, "it cannot be installed"))
+    assert lines[1][2:4] == ("2,500 a second", "0.62 x the empty route, 12.50 x the usual app")
+    assert lines[1][4] == ">= 0.5 x the empty route and >= 10 x the usual app"
+    assert lines[-1][:2] == ("one row: mlflow models serve", "it cannot be installed")
+
+
+def test_every_view_of_the_page_is_measured_with_many_clients(capsys):
+    _, _, lines = measured(capsys, "page")
+    timed = [line for line in lines if re.fullmatch(r"3,000 clients: .*; \d+ ms, \d+ at most; < 300 ms", line)]
+    assert len(timed) == len(bench_page.VIEWS) and any("all clients, page 2;" in line for line in timed)
+    assert re.fullmatch(
+        r"3,000 clients: memory of the largest worker; \d+ MB at first; \d+ MB at the end; bounded", lines[-1]
+    )
 
 
 def test_promotion_and_estimates_are_simulated(capsys):
@@ -77,7 +107,18 @@ def test_what_was_measured_is_shown_when_a_part_fails_or_is_interrupted(capsys, 
 
 def test_everything_is_measured_in_full_unless_less_is_asked_for():
     options = bench.arguments().parse_args([])
-    assert options.only == ["full", "drop", "tick", "drift", "calls", "promotion", "estimate", "streams"]
+    assert options.only == [
+        "full",
+        "drop",
+        "tick",
+        "drift",
+        "calls",
+        "serving",
+        "page",
+        "promotion",
+        "estimate",
+        "streams",
+    ]
     assert bench.FULL.called == 10_000
     assert bench.FULL.drift_rows == 1_000_000 and bench.FULL.peers
     assert bench.FULL.promotion_pairs == 1000

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from churn import estimators, sheet, splits
 from churn.calls import calllist, changes
-from churn.calls.reasons import reasons
+from churn.calls.reasons import Reason, reasons
 from churn.columns import Columns
 from churn.settings import ProductSettings
 from demo.fabricate import Drift, world
@@ -171,7 +171,8 @@ def test_the_file_says_who_what_why_and_by_which_model():
     frame = clients(["=cmd", "b"], value=[1500.0, 20.0])
     keys = {"value": "number_of_employees", "contact_cost": 1.0, "success_rate": 0.1, "holdout": 0.0}
     choice = calllist.choose(frame, np.array([0.123456, 0.9]), policy(**keys), COLUMNS, 0.5)
-    told = [["number of employees 1,500, typical 36: raises the risk most"], []]
+    words = "number of employees 1,500, typical 36: raises the risk most"
+    told = [[Reason("number_of_employees", words, 1.2)], []]
     table = calllist.table(choice, COLUMNS, told, [("stayed", ""), ("entered", "new client")], "0007-ab")
     assert sheet.csv(table).decode("utf-8-sig").splitlines() == [
         "rank,corporation,risk,value,expected_gain,reason_1,reason_2,reason_3,status,why,model_version",

@@ -178,7 +178,8 @@ def test_only_the_distance_in_standard_errors_counts(history, scale, by):
 def test_a_lower_auc_never_looks_better(history, less):
     *before, (auc, error) = history
     one, lower = last(history), last([*before, (auc - less, error)])
-    assert lower.auc_z > one.auc_z
+    # A drop that alarms bears out one that alarmed just before it, which then counts again.
+    assert lower.auc_z > (one.auc_z if lower.alarm == one.alarm else RULES["auc_z"])
     assert one.verdict == "ok" or lower.verdict == "drifted"
     assert not one.alarm or lower.alarm
 

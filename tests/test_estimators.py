@@ -112,25 +112,23 @@ def contracts_with_rows(draw):
 
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(contracts_with_rows(), st.sampled_from(KINDS))
-def test_a_table_and_plain_rows_give_the_same_bits_for_any_contract_and_any_values(drawn, kind):
+def test_whatever_the_contract_and_the_values_are_the_matrix_is_finite_and_risks_are_probabilities(drawn, kind):
     columns, known, new = drawn
     left = np.arange(len(known)) % 2 == 0
     model = estimators.pipeline(Design(kind), columns, seed=0, threads=1).fit(table(known, columns), left)
     encoder = model.named_steps["encoder"]
     for rows in (known, new):
-        by_table, by_rows = encoder.transform(table(rows, columns)), encoder.transform_rows(rows, columns)
-        assert by_table.shape == (len(rows), len(encoder.get_feature_names_out()))
-        assert by_table.tobytes() == by_rows.tobytes()
-        assert np.isfinite(by_table).all()
+        matrix = encoder.transform(table(rows, columns))
+        assert matrix.shape == (len(rows), len(encoder.get_feature_names_out()))
+        assert np.isfinite(matrix).all()
         risk = estimators.risks(model, table(rows, columns))
-        assert risk.tobytes() == estimators.risks_of_rows(model, rows, columns).tobytes()
         assert ((risk >= 0) & (risk <= 1)).all()
 
 
-def test_a_client_has_the_same_risk_alone_in_a_request_and_among_all(fitted):
+def test_a_client_has_the_same_risk_alone_and_among_all(fitted):
     model, rows, _ = fitted
     together = estimators.risks(model, table(rows, TELCO))
-    alone = [estimators.risks_of_rows(model, [row], TELCO)[0] for row in rows[:100]]
+    alone = [estimators.risks(model, table([row], TELCO))[0] for row in rows[:100]]
     assert together[:100].tolist() == alone
     backwards = estimators.risks(model, table(rows[::-1], TELCO))
     assert backwards[::-1].tolist() == together.tolist()
@@ -140,7 +138,7 @@ def test_the_spelling_of_a_value_does_not_matter(fitted):
     model, *_ = fitted
     plain = {"Charges": 70.5, "Total": 1000.0, "tenure": 14, "Contract": "One year", "Senior": "0"}
     as_text = {**plain, "Charges": "70.50", "Total": "1e3", "tenure": "14.0", "Senior": 0, "ignored": [1, 2]}
-    first, second = estimators.risks_of_rows(model, [plain, as_text], TELCO)
+    first, second = estimators.risks(model, table([plain, as_text], TELCO))
     assert first == second
 
 
@@ -156,7 +154,6 @@ def test_risks_are_those_that_a_notebook_gets_from_the_pickle(fitted):
 def test_no_rows_have_no_risks(fitted):
     model, *_ = fitted
     assert estimators.risks(model, table([], TELCO)).shape == (0,)
-    assert estimators.risks_of_rows(model, [], TELCO).shape == (0,)
 
 
 # ---- numbers ---------------------------------------------------------------------------------------------------------
@@ -200,7 +197,7 @@ def test_a_column_that_never_varied_says_nothing_about_a_client_in_whom_it_does(
     known = [{"same": constant, "n": i % 7} for i in range(100)]
     left = np.arange(100) % 7 > 4
     model = estimators.pipeline(Design(kind), columns, seed=0, threads=1).fit(table(known, columns), left)
-    usual, new = estimators.risks_of_rows(model, [{"same": constant, "n": 3}, {"same": 0.2, "n": 3}], columns)
+    usual, new = estimators.risks(model, table([{"same": constant, "n": 3}, {"same": 0.2, "n": 3}], columns))
     assert new == pytest.approx(usual, abs=0.05)
 
 
@@ -209,7 +206,7 @@ def test_one_absurd_number_in_the_training_data_breaks_nothing():
     known = [{"n": 1e308 if i == 5 else -1e308 if i == 6 else i, "m": i % 7} for i in range(100)]
     left = np.arange(100) % 7 > 4
     model = estimators.pipeline(Design("logistic"), columns, seed=0, threads=1).fit(table(known, columns), left)
-    low, high = estimators.risks_of_rows(model, [{"n": 1, "m": 0}, {"n": 1, "m": 6}], columns)
+    low, high = estimators.risks(model, table([{"n": 1, "m": 0}, {"n": 1, "m": 6}], columns))
     assert low < 0.2
     assert high > 0.8
 
@@ -217,7 +214,7 @@ def test_one_absurd_number_in_the_training_data_breaks_nothing():
 def test_the_largest_number_that_there_is_can_be_scored(fitted):
     model, rows, _ = fitted
     for largest in (sys.float_info.max, -sys.float_info.max):
-        risk = estimators.risks_of_rows(model, [{**rows[0], "Charges": largest, "Total": largest}], TELCO)
+        risk = estimators.risks(model, table([{**rows[0], "Charges": largest, "Total": largest}], TELCO))
         assert 0 <= risk[0] <= 1
 
 
@@ -378,8 +375,8 @@ def test_a_model_comes_back_from_its_file_to_the_bit(fitted, tmp_path):
     release = releases.load(save_version(tmp_path / "0001-abcdef01", skops.io.dumps(model)))
     assert release.columns == TELCO
     assert release.threshold == 0.4
-    kept = estimators.risks_of_rows(release.model, rows, release.columns)
-    assert kept.tobytes() == estimators.risks_of_rows(model, rows, TELCO).tobytes()
+    kept = estimators.risks(release.model, table(rows, release.columns))
+    assert kept.tobytes() == estimators.risks(model, table(rows, TELCO)).tobytes()
 
 
 def test_nothing_is_trusted_that_no_model_needs(fitted):

@@ -359,7 +359,7 @@ def test_the_briefs_five_keys_run_unchanged(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(keys))
     (tmp_path / "practicedata").mkdir()
     (tmp_path / "testdata").mkdir()
-    fabricate.save(fabricate.world(60, 1, 5, fabricate.Drift()), tmp_path / "practicedata" / "dataset1.csv")
+    fabricate.save(fabricate.world(39, 1, 5, fabricate.Drift()), tmp_path / "practicedata" / "dataset1.csv")
     fabricate.save(fabricate.world(300, 1, 5, fabricate.Drift(), 900), tmp_path / "testdata" / "testdata.csv")
     product = config.load(tmp_path / "config.json")["corporate"]
     done = start(product, PIP_INDEX_URL="http://127.0.0.1:1/", PIP_RETRIES="0")  # it is not about packages

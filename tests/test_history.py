@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -109,7 +110,8 @@ def outcomes(**of):
 def write_everything(history, at=DAYS[1]):
     """Something of each kind; the numbers of rows added or changed."""
     frame = pd.DataFrame({"client": [f"c{i}" for i in range(50)], "risk": [i / 50 for i in range(50)]})
-    called = [{"client": f"c{i}", "status": "entered", "rank": i, "reasons": ["quiet"]} for i in range(1, 8)]
+    quiet = {"column": "activity", "words": "activity 0: raises the risk most", "part": 1.25}
+    called = [{"client": f"c{i}", "status": "entered", "rank": i, "reasons": [quiet]} for i in range(1, 8)]
     metric = {"drop": 1, "version": "0001-a", "kind": "realised", "name": "f1", "value": 0.5, "at": at}
     drift = {"drop": 1, "version": "0001-a", "kind": "drift", "verdict": "ok", "reason": "nothing", "at": at}
     return [
@@ -179,6 +181,49 @@ def test_pages_follow_each_other_and_are_filtered_by_name_and_risk(history):
     assert history.clients(search="_").total == 0
     middle = history.clients(lowest=0.25, highest=0.30, limit=2)
     assert ([row["risk"] for row in middle.rows], middle.total) == ([0.30, 0.29], 6)
+
+
+ENDS = st.sampled_from([0.0, 0.2, 0.25, 0.25000001, 0.5, 0.9, 1.0])
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    risk=st.lists(st.sampled_from([0.0, 0.2, 0.25, 0.5, 0.75, 1.0]), max_size=12),
+    asked=st.fixed_dictionaries(
+        {"lowest": ENDS, "highest": ENDS, "offset": st.integers(0, 9), "limit": st.integers(1, 4)}
+        | {"search": st.sampled_from(["", "c", "1", "C-2", "nobody"])}
+    ),
+)
+def test_a_page_is_what_going_through_all_clients_would_give(history, risk, asked):
+    frame = pd.DataFrame({"client": [f"c-{i}" for i in range(len(risk))], "risk": np.array(risk, dtype=float)})
+    history.write_scores("0001-a", f"k{len(history.batches('clients'))}", frame, at=DAYS[1], drop=1)
+    order = sorted(range(len(risk)), key=lambda i: (-risk[i], i))
+    kept = [i for i in order if asked["lowest"] <= risk[i] <= asked["highest"] and asked["search"].lower() in f"c-{i}"]
+    page = history.clients(**asked)
+    shown = kept[asked["offset"] : asked["offset"] + asked["limit"]]
+    assert [(row["client"], row["rank"]) for row in page.rows] == [(f"c-{i}", order.index(i) + 1) for i in shown]
+    assert (page.total, page.capped) == (len(kept), False)
+
+
+def test_what_many_names_hold_is_counted_up_to_a_thousand_and_further_pages_have_it_still(history):
+    frame = pd.DataFrame({"client": [f"c{i}" for i in range(1300)], "risk": np.linspace(1, 0, 1300)})
+    history.write_scores("0001-a", "k1", frame, at=DAYS[1])
+    page = history.clients(search="c", limit=50)
+    assert (page.total, page.capped, page.rows[-1]["client"]) == (1000, True, "c49")
+    page = history.clients(search="c", limit=50, offset=1200)
+    assert (page.total, page.capped, page.rows[0]["client"]) == (1250, True, "c1200")
+    page = history.clients(search="c", limit=50, offset=1280)
+    assert (page.total, page.capped, len(page.rows)) == (1300, False, 20)
+    page = history.clients(search="9", limit=50)
+    assert (page.total, page.capped) == (sum("9" in name for name in frame["client"]), False)
+
+
+def test_a_client_who_comes_twice_has_one_rank_and_leaves_no_gap(history):
+    twice = pd.DataFrame({"client": ["bob", "amy", "bob", "eve"], "risk": [0.9, 0.8, 0.1, 0.5]})
+    assert history.write_scores("0001-a", "k1", twice, at=DAYS[1]) == 3
+    page = history.clients(lowest=0.05)
+    assert [(row["client"], row["rank"]) for row in page.rows] == [("amy", 1), ("eve", 2), ("bob", 3)]
+    assert page.total == 3
 
 
 def test_the_same_version_and_data_are_one_set_of_scores(history):
@@ -437,7 +482,7 @@ def run_writers(place, what):
 
 def test_a_run_killed_anywhere_and_run_again_leaves_what_an_undisturbed_run_leaves(place, monkeypatch):
     monkeypatch.setattr(writing, "CHUNK", 30)
-    stride = 4  # another one each time of: before a statement, after it, before the commit
+    stride = 5  # another one each time of: before a statement, after it, before the commit
     steps = int(run_writers(place, str(stride)))
     assert steps > 60
     with connect(place) as history:

@@ -1,6 +1,7 @@
 """Killed at any moment: the next run ends where an undisturbed one does, and readers never see a mix."""
 
 import concurrent.futures
+import os
 import random
 import shutil
 import signal
@@ -15,7 +16,7 @@ from churn.intake import recount
 from tests.loop import changed, make, put
 from tests.ticks import Forker
 
-KILLS = 36  # at random moments; those after a step come on top
+KILLS = int(os.environ.get("CHURN_KILLS", "12"))  # at random moments; those after a step come on top
 STEPS = [
     ("churn.dataset", "save_record", 1),
     ("churn.decisions", "write_judgement", 1),

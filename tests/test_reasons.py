@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from churn.calls.reasons import compared, reasons, shown, title
+from churn.calls.reasons import Reason, compared, reasons, shown, title
 from churn.columns import Columns
 
 COLUMNS = Columns(
@@ -20,10 +20,14 @@ COLUMNS = Columns(
 TYPICAL = {"activity_last_month": 240.0, "employees": 36.0, "fee": 0.35, "plan": "standard"}
 
 
-def one(parts, **values):
+def told(parts, **values):
     row = {"activity_last_month": 12.0, "employees": 1240.0, "fee": 0.5, "plan": "basic"} | values
     given = dict.fromkeys(COLUMNS.features, 0.0) | parts
     return reasons(pd.DataFrame([given]), pd.DataFrame([row]), TYPICAL, COLUMNS)[0]
+
+
+def one(parts, **values):
+    return [reason.words for reason in told(parts, **values)]
 
 
 def test_the_strongest_three_come_first_each_with_its_value_and_direction():
@@ -32,6 +36,13 @@ def test_the_strongest_three_come_first_each_with_its_value_and_direction():
         "activity last month 12, typical 240: raises the risk most",
         "plan basic, most common standard: raises the risk",
         "employees 1,240, typical 36: lowers the risk",
+    ]
+
+
+def test_a_reason_knows_its_column_and_what_it_adds_to_the_log_odds():
+    assert told({"plan": 0.7, "employees": -1.25}) == [
+        Reason("employees", "employees 1,240, typical 36: lowers the risk most", -1.25),
+        Reason("plan", "plan basic, most common standard: raises the risk", 0.7),
     ]
 
 
@@ -59,8 +70,8 @@ def test_columns_that_do_not_move_the_risk_are_no_reason():
 
 
 def test_equal_contributions_come_in_the_order_of_the_columns():
-    told = one(dict.fromkeys(COLUMNS.features, 0.5))
-    assert [text.split()[0] for text in told] == ["fee", "activity", "employees"]
+    found = one(dict.fromkeys(COLUMNS.features, 0.5))
+    assert [text.split()[0] for text in found] == ["fee", "activity", "employees"]
 
 
 @pytest.mark.parametrize(
@@ -91,7 +102,7 @@ def test_names_are_shown_with_blanks_and_fit():
 def test_every_row_gets_its_own_reasons_whatever_the_index():
     frame = pd.DataFrame({name: [1.0, 2.0] for name in COLUMNS.numbers} | {"plan": ["a", "b"]}, index=[7, 7])
     parts = pd.DataFrame(np.eye(4)[[0, 3]], columns=list(COLUMNS.features))
-    assert [told[0] for told in reasons(parts, frame, TYPICAL, COLUMNS)] == [
+    assert [found[0].words for found in reasons(parts, frame, TYPICAL, COLUMNS)] == [
         "fee 1, typical 0.35: raises the risk most",
         "plan b, most common standard: raises the risk most",
     ]

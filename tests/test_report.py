@@ -5,6 +5,7 @@ import math
 import struct
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,14 +17,18 @@ import reporting
 import scoring
 from churn import dataset, releases
 from churn.calls.interval import Interval, proportion
+from churn.columns import Columns
 from churn.contest import comparison
 from churn.heldout import HeldOut
+from churn.monitoring import histogram, profile
 from churn.report import (
     charts,
+    columns,
     content,
     decision,
     drops,
     figures,
+    histograms,
     listing,
     measuring,
     pdf,
@@ -447,6 +452,74 @@ def test_all_candidates_are_shown_and_the_chosen_one_is_marked():
     assert [cells[2] for cells in table.rows] == ["", "0.0020\n± 0.0010"]
     assert "Chosen: logistic (C 0.1): best." in words(blocks)
     assert len(decision.chosen({"reason": "logistic", "rows": 9, "table": []})) == 2
+
+
+# ---- the columns -----------------------------------------------------------------------------------------------------
+
+
+def test_the_risks_come_first_then_what_moved_then_what_is_important(facts):
+    shown = content.document(facts).sections
+    section = next(one for one in shown if one.title == "The columns")
+    titles = [title for title, _, _ in section.blocks[-1].items]
+    assert titles[0] == "The risks"
+    assert titles[1:] == [name for name in facts.manifest["importance"] if name in titles]
+    assert f"Blue: the {facts.columns.rows} rows of drop 3, judged last." in words(section.blocks)
+    far = dataclasses.replace(facts.columns.shifts[titles[-1]], psi=0.3, p_value=0.0)
+    moved = dataclasses.replace(facts.columns, shifts={**facts.columns.shifts, titles[-1]: far})
+    assert columns.chosen(moved, facts.manifest["importance"], 0.1, 1e-3)[:3] == [profile.RISK, titles[-1], titles[1]]
+
+
+def test_how_far_a_column_moved_is_said_in_a_word(facts):
+    name = next(iter(facts.manifest["importance"]))
+    shift = facts.columns.shifts[name]
+    for psi, p_value, word in ((0.3, 1e-9, "Moved much"), (0.2, 1e-9, "Moved"), (0.05, 1e-9, "Moved little")):
+        assert columns.moved(dataclasses.replace(shift, psi=psi, p_value=p_value), 1e-4) == word
+    assert columns.moved(dataclasses.replace(shift, psi=0.3, p_value=0.01), 1e-4) == "As it was"
+
+
+def test_the_levels_of_a_category_are_numbered_in_the_picture_and_named_beside_it():
+    contract = Columns(target="t", positive="1", negative="0", numeric=("x",), categorical=("<plan>",))
+    before = pd.DataFrame({"x": [1.0, 2.0] * 50, "<plan>": ["<b>basic</b>"] * 60 + ["full"] * 40})
+    now = pd.DataFrame({"x": [1.0, 2.0] * 50, "<plan>": ["full"] * 100})
+    risk = np.linspace(0, 1, 100)
+    reference = profile.build(before, contract, risk)
+    shifts = {one.column: one for one in profile.shifts(reference, now, risk)}
+    compared = columns.Compared(histogram.histograms(reference, now, risk), shifts, [2], 100)
+    text, pictures = columns.columns(compared, {"<plan>": 0.9, "x": 0.1}, 0.1)
+    title, picture, caption = pictures.items[1]
+    assert title == "<plan>"
+    assert caption.startswith('Moved much: 0% "<b>basic</b>", was 60%; PSI ')
+    assert caption.endswith("\n1 = <b>basic</b>, 2 = full")
+    assert "level 1: now 0%, was 60%" in picture.alt
+    assert not any(word in picture.svg.decode() + picture.alt for word in ("basic", "full", "plan"))
+    assert "Shown: every column and the risks;" in text.text
+
+
+def test_before_a_drop_is_judged_the_training_rows_stand_alone(facts):
+    alone = dataclasses.replace(facts.columns, shifts={}, drops=[], rows=0)
+    text, pictures = columns.columns(alone, facts.manifest["importance"], 0.1)
+    assert "No drop has been judged since" in text.text
+    assert len(pictures.items) == 4
+    assert "Not known" in words(columns.columns(None, {}, 0.1))
+
+
+def test_of_many_columns_the_twelve_that_say_most_are_shown():
+    names = tuple(f"x{i}" for i in range(30))
+    contract = Columns(target="t", positive="1", negative="0", numeric=names)
+    rows = pd.DataFrame(np.random.default_rng(0).normal(size=(50, 30)), columns=list(names))
+    compared = columns.Compared(histogram.histograms(profile.build(rows, contract)), {}, [], 0)
+    text, pictures = columns.columns(compared, {name: i for i, name in enumerate(names)}, 0.1)
+    assert [title for title, _, _ in pictures.items] == [f"x{i}" for i in range(29, 17, -1)]
+    assert len({picture.name for _, picture, _ in pictures.items}) == 12
+    assert "12 of the 30 columns" in text.text
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0.0, "0"), (-0.0, "0"), (12.5, "12.5"), (2500, "2500"), (25_000, "25k"), (3e6, "3M"), (2e9, "2G")],
+)
+def test_numbers_below_a_small_picture_are_short(value, shown):
+    assert histograms.tick(value) == shown
 
 
 # ---- in words and on paper -------------------------------------------------------------------------------------------

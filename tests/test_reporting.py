@@ -1,5 +1,6 @@
 """The report: where it lies, what it claims, and that no name in the data can break it."""
 
+import base64
 import dataclasses
 import json
 import logging
@@ -10,6 +11,7 @@ import struct
 import subprocess
 import sys
 
+import markupsafe
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,7 +25,7 @@ import reporting
 import scoring
 import training
 from churn import config, dataset, measures, releases, stage
-from churn.errors import ReleaseError
+from churn.errors import ChurnError, ReleaseError
 from churn.history import archive
 from churn.history.store import connect
 from churn.report import content, pdf, quality, typography
@@ -148,9 +150,45 @@ def test_the_same_inputs_give_the_same_bytes_in_another_process_and_nothing_is_w
         assert (deployed.reports / name).stat().st_mtime_ns == before[name]
 
 
-def test_what_is_logged_and_returned_holds_no_client(deployed, caplog):
+def test_what_the_page_says_stands_in_report_json_too_with_its_pictures_beside_it(deployed):
+    document = content.document(gather(deployed))
+    written = json.loads((deployed.reports / "report.json").read_text(encoding="utf-8"))
+    assert {key: written[key] for key in ("title", "subtitle", "badge", "live")} == {
+        "title": document.title, "subtitle": document.subtitle, "badge": document.badge, "live": True,
+    }  # fmt: skip
+    assert [section["title"] for section in written["sections"]] == [one.title for one in document.sections]
+    named = set()
+    for section, one in zip(written["sections"], document.sections, strict=True):
+        assert [block["kind"] for block in section["blocks"]] == [block.kind for block in one.blocks]
+        for block in section["blocks"]:
+            if block["kind"] == "pictures":
+                for _, picture, _ in block["items"]:
+                    assert set(picture) == {"file", "alt", "size"}
+                    assert picture["file"] not in named
+                    named.add(picture["file"])
+    assert {"confusion.svg", "calibration.svg", "gain.svg", "column-1.svg"} <= named
+    folder = deployed.reports / "pictures"
+    assert {path.name for path in folder.iterdir()} == named
+    html = page(deployed)
+    for name in named:
+        svg = (folder / name).read_bytes()
+        assert base64.b64encode(svg).decode() in html
+        assert b"<svg" in svg and b"<script" not in svg
+    first = next(block for block in written["sections"][0]["blocks"] if block.get("role") == "lead")
+    assert str(markupsafe.escape(first["text"])) in html
+
+
+def test_another_report_removes_pictures_that_no_report_names_leaves_the_others_alone_and_logs_no_client(
+    deployed, caplog
+):
+    folder = deployed.reports / "pictures"
+    times = {path.name: path.stat().st_mtime_ns for path in [*folder.iterdir(), deployed.reports / "report.json"]}
+    (folder / "column-99.svg").write_text("<svg/>")
+    (folder / ".tmp-gain.svg").write_text("half")
     caplog.set_level(logging.DEBUG)
     line = reporting.report(deployed)
+    now = {path.name: path.stat().st_mtime_ns for path in [*folder.iterdir(), deployed.reports / "report.json"]}
+    assert now == times
     clients = set(pd.read_csv(deployed.reports / "clients.csv", dtype=str, keep_default_na=False)["corporation"])
     assert not clients & set(re.findall(r"\w+", line + caplog.text))
 
@@ -173,7 +211,7 @@ def test_the_figures_are_those_of_the_manifest(deployed):
         "No drop has come",
     ):
         assert words in html
-    assert html.count("<img ") == 3
+    assert html.count("<img ") == 3 + 1 + len(deployed.columns.features)  # and one for the risks
 
 
 def test_the_constant_guess_has_the_scores_that_it_would_have():
@@ -218,6 +256,18 @@ def test_whom_to_call_is_the_list_as_it_was_written(deployed):
     assert f"By their risks {mean:.0%} of 100".replace("%", "") in html  # of those on this list, not of any other
     assert f"of 100 picked at random, {others:.0%}.".replace("%", "") in html
     assert all(row[f"reason_{i}"] in html for row in facts.calls.rows for i in (1, 2, 3))
+
+
+def test_the_history_keeps_each_reason_with_its_column_and_its_part_in_the_risk(deployed):
+    written = pd.read_csv(deployed.reports / "calllist.csv", dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    with connect(deployed) as book:
+        kept = [row for row in book.last_list().rows if row["rank"]]
+    assert [[reason["words"] for reason in row["reasons"]] for row in kept] == [
+        [text for text in texts if text] for texts in written[["reason_1", "reason_2", "reason_3"]].to_numpy().tolist()
+    ]
+    for reason in (reason for row in kept for reason in row["reasons"]):
+        assert reason["column"] in deployed.columns.features
+        assert ("raises" in reason["words"]) == (reason["part"] > 0)
 
 
 def test_a_list_by_another_version_is_said_to_be(deployed):
@@ -282,10 +332,10 @@ def test_who_was_called_cannot_be_told_without_an_id(listed):
     block = json.loads(product.config_path.read_text())
     block["products"]["corporate"]["id"] = None
     product.config_path.write_text(json.dumps(block))
-    for flag in ("--contacts", "--effect"):
-        code, said = run(product, flag, path)
-        assert code == 1
-        assert "corporate has no id column: who was called cannot be told from who was not" in said
+    product = config.load(product.config_path)["corporate"]
+    for verb in (reporting.keep_contacts, reporting.show_effect):
+        with pytest.raises(ChurnError, match="corporate has no id column: who was called cannot be told"):
+            verb(product, str(path))
 
 
 # ---- what is told ----------------------------------------------------------------------------------------------------
@@ -301,8 +351,8 @@ def test_where_nothing_is_deployed_the_newest_version_is_reported_on_and_why_it_
     releases.write_verdict(
         copied.models / version, None, {"yes": False, "reason": "worse than <nothing>", "numbers": {}}
     )
-    reporting.report(copied)
-    assert "This version is not in production: worse than &lt;nothing&gt;." in page(copied)
+    told = reporting.html(content.document(gather(copied)))
+    assert "This version is not in production: worse than &lt;nothing&gt;." in told
 
 
 def test_without_a_version_there_is_nothing_to_report_on(product):
@@ -389,7 +439,7 @@ def everything(text):
     return Document(fit(text), fit(text), fit(text), True, [Section(fit(text), [block]) for block in blocks])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.text(min_size=1, max_size=80) | st.sampled_from(ODD) | st.just("\udcff"))
 def test_no_text_of_the_data_can_break_the_page_or_the_pdf(text):
     document = everything(text)

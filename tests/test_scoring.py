@@ -9,6 +9,7 @@ import deployment
 import ingestion
 import scoring
 import training
+from churn import clients as looked_up
 from churn import dataset, estimators, releases
 from demo import fabricate
 from tests.loop import make
@@ -109,6 +110,18 @@ def test_equal_inputs_give_an_equal_list(product):
     assert (product.reports / "clients.csv").read_bytes() == before
 
 
+def test_one_client_of_the_list_can_be_looked_up(product):
+    release(fill(product, tested=100))
+    table = clients(product)
+    path = product.reports / "clients.parquet"
+    before = path.read_bytes()
+    for row in table.head(20).to_dict("records"):
+        found = looked_up.row_of(product, row["corporation"])
+        assert found["lastmonth_activity"].item() == row["lastmonth_activity"]
+    scoring.score_clients(product)
+    assert path.read_bytes() == before
+
+
 def test_a_clients_file_that_the_product_names_says_who_the_clients_are(tmp_path):
     product = fill(make(tmp_path, clients_path="clients/now.csv"), tested=100)
     (tmp_path / "clients").mkdir()
@@ -125,6 +138,7 @@ def test_without_an_id_each_stored_row_is_a_client(tmp_path):
     ingestion.ingest(product)
     release(product)
     assert len(clients(product)) == 200
+    assert not (product.reports / "clients.parquet").exists()  # nobody could be looked up in it
 
 
 def test_clients_named_like_missing_values_keep_their_names(product):

@@ -283,6 +283,19 @@ def test_the_same_rows_choose_the_same_whatever_the_clock_says():
     assert untimed(select(*clients(300), seed=1)) != untimed(first)
 
 
+def test_with_too_few_rows_for_a_tree_to_split_no_time_goes_into_its_settings():
+    few = selection.FEWEST_FOR_TREES - 1
+    table = select(*clients(few)).table
+    assert [row["settings"] for row in table if row["kind"] == "lightgbm"] == [{}]
+    assert len([row for row in table if row["kind"] == "logistic"]) > 1
+    frame, left, _ = clients(few)
+    matrix = estimators.Encoder(COLUMNS.numbers, COLUMNS.categorical).fit_transform(frame)
+    for candidate in TABLE:
+        if candidate.kind == "lightgbm":
+            blank = estimators.ESTIMATORS["lightgbm"](0, 1, candidate.designs()[0].settings)
+            assert len(set(estimators.Calibrated(blank).fit(matrix, left).log_odds(matrix))) == 1
+
+
 def test_scores_are_those_of_the_designs_fitted_one_by_one():
     """Several numbers of trees are read from one fit: they are what fits with so many trees give."""
     frame, left, groups = clients(300)

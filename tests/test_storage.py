@@ -238,6 +238,18 @@ def test_what_cannot_be_text_is_escaped_and_does_not_stop_the_log(tmp_path):
     assert storage.read_lines(tmp_path / "runs.jsonl") == [line]
 
 
+def test_the_last_lines_come_newest_first_from_the_end_of_the_file_alone(tmp_path):
+    path = tmp_path / "runs.jsonl"
+    assert list(storage.last_lines(path)) == []
+    for i in range(100):
+        storage.append_line(path, f'{{"n": {i}}}')
+    assert [line["n"] for line in storage.last_lines(path)] == list(range(99, -1, -1))
+    assert [line["n"] for line in storage.last_lines(path, 25)] == [99, 98]  # the third one's beginning is not read
+    with path.open("ab") as file:
+        file.write('{"n": "torn \u00e9'.encode()[:-1])
+    assert next(storage.last_lines(path)) == {"n": 99}
+
+
 def test_lines_of_two_processes_are_not_mixed(tmp_path):
     path = tmp_path / "runs.jsonl"
     code = "print('ready', flush=True)\n"

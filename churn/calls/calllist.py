@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from churn import splits
-from churn.calls.reasons import COUNT
+from churn.calls.reasons import COUNT, Reason
 from churn.columns import Columns
 from churn.settings import ProductSettings
 
@@ -159,7 +159,11 @@ def values(clients: pd.DataFrame, settings: ProductSettings) -> np.ndarray:
 
 
 def table(
-    choice: Choice, columns: Columns, reasons: Sequence[Sequence[str]], status: Sequence[tuple[str, str]], version: str
+    choice: Choice,
+    columns: Columns,
+    reasons: Sequence[Sequence[Reason]],
+    status: Sequence[tuple[str, str]],
+    version: str,
 ) -> pd.DataFrame:
     """The list as people read it (calllist.csv), a row a client to call.
 
@@ -169,7 +173,7 @@ def table(
         version: of the model that gave the risks.
     """
     people, listed = choice.population, choice.listed
-    told = [[*row, *[""] * COUNT][:COUNT] for row in reasons]
+    told = [[*(reason.words for reason in row), *[""] * COUNT][:COUNT] for row in reasons]
     return pd.DataFrame(
         {
             "rank": np.arange(1, len(listed) + 1),

@@ -6,6 +6,7 @@ this client's log-odds up, and more than any other column moves them either way.
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,13 +19,22 @@ COUNT = 3
 NOTHING = 1e-9  # a smaller part of the log-odds is rounding
 
 
+@dataclass(frozen=True)
+class Reason:
+    """One column that moves a client's risk."""
+
+    column: str
+    words: str  # its value beside the typical one, and which way it moves the risk
+    part: float  # what it adds to the log-odds: positive raises the risk
+
+
 def reasons(
     parts: pd.DataFrame,
     frame: pd.DataFrame,
     typical: Mapping[str, float | str | None],
     columns: Columns,
     count: int = COUNT,
-) -> list[list[str]]:
+) -> list[list[Reason]]:
     """For each row up to `count` reasons, the strongest first; fewer where fewer columns move its risk.
 
     Args:
@@ -36,14 +46,15 @@ def reasons(
     by = parts.to_numpy(dtype=np.float64)
     strongest = np.argsort(-np.abs(by), axis=1, kind="stable")[:, :count]
     values = {name: frame[name].tolist() for name in {names[i] for i in np.unique(strongest)}}
-    found: list[list[str]] = [[] for _ in range(len(by))]
+    found: list[list[Reason]] = [[] for _ in range(len(by))]
     for row, places in enumerate(strongest.tolist()):
         for i in places:
             part, name = by[row, i], names[i]
             if abs(part) > NOTHING:
                 most = " most" if not found[row] else ""
                 said = compared(name, values[name][row], typical.get(name), columns)
-                found[row].append(f"{said}: {'raises' if part > 0 else 'lowers'} the risk{most}")
+                words = f"{said}: {'raises' if part > 0 else 'lowers'} the risk{most}"
+                found[row].append(Reason(name, words, float(part)))
     return found
 
 

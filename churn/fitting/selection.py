@@ -20,6 +20,7 @@ from churn.estimators import Calibrated, Design
 from churn.fitting import calibration, candidates
 from churn.fitting.candidates import METRICS, TABLE, Candidate
 
+FEWEST_FOR_TREES = 40  # two leaves of LightGBM's; with fewer rows no tree has two, and all settings say the same
 MOST_ROWS = 30_000  # selection looks at no more rows, a sample of whole clients, so that it ends in time
 
 
@@ -150,7 +151,8 @@ def select(
         repeats: how often folds are dealt; None: the more often the fewer rows there are, see candidates.DEALS.
     """
     left = np.asarray(left, dtype=bool)
-    offered = [c for c in TABLE if c.kind in kinds and (seconds > 0 or not c.settings)]
+    tuned = [kind for kind in kinds if seconds > 0 and (kind != "lightgbm" or len(left) >= FEWEST_FOR_TREES)]
+    offered = [c for c in TABLE if c.kind in kinds and (c.kind in tuned or not c.settings)]
     default = next(c for c in offered if not c.settings).designs()[0]
     if len(offered) == 1:
         return Selection(default, [], f"{describe(default)}, without a comparison", complete=True)

@@ -6,6 +6,7 @@ reach the database, left out is written by the next one.
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from churn import clients, dataset, decisions, heldout, releases, sheet
 from churn.calls import calllist
 from churn.calls.calllist import Choice
 from churn.calls.changes import REMOVED
+from churn.calls.reasons import Reason
 from churn.config import Product
 from churn.dataset import Record
 from churn.history.reading import HELD_OUT, SNOOZED
@@ -82,7 +84,7 @@ def _digest(text: str) -> str:
 
 
 def listed(
-    choice: Choice, status: Sequence[tuple[str, str]], told: Sequence[Sequence[str]], changed: pd.DataFrame
+    choice: Choice, status: Sequence[tuple[str, str]], told: Sequence[Sequence[Reason]], changed: pd.DataFrame
 ) -> list[dict[str, Any]]:
     """A call list as the history keeps it: who is to be called, who would have been, and who came off it."""
     people = choice.population
@@ -92,7 +94,7 @@ def listed(
         return {"client": people.names[position], "status": status, **known}
 
     rows = [
-        row(position, state) | {"rank": rank, "why": why, "reasons": list(reasons)}
+        row(position, state) | {"rank": rank, "why": why, "reasons": [asdict(reason) for reason in reasons]}
         for rank, (position, (state, why), reasons) in enumerate(zip(choice.listed, status, told, strict=True), 1)
     ]
     uncalled = set(choice.compared.tolist()) - set(choice.listed.tolist())

@@ -19,6 +19,7 @@ from churn.history import tables
 BUSY_SECONDS = 30.0  # how long a writer waits for another one
 CONNECT_SECONDS = 10
 CACHE_KIB = 32_768  # SQLite's pages in memory while a million scores are sorted in
+READING_KIB = 2_048  # for each connection that reads; the system keeps pages in memory too
 PREFIXES = ("sqlite:///", "sqlite+pysqlite:///")
 DRIVERS = ("postgresql", "postgresql+psycopg")
 FORM = "postgresql+psycopg://user:password@host/name, with @ : / ? # and % in the password as %40 %3A %2F %3F %23 %25"
@@ -141,6 +142,7 @@ def _begin(connection: Connection) -> None:
         connection.exec_driver_sql(f"PRAGMA cache_size = -{CACHE_KIB}")
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     else:
+        connection.exec_driver_sql(f"PRAGMA cache_size = -{READING_KIB}")  # given back after a write
         connection.exec_driver_sql("BEGIN")
 
 

@@ -1,16 +1,17 @@
 """Reading the history for a page: a few rows at a time, found through an index however many clients there are."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, func, null, select
+from sqlalchemy import ColumnElement, Connection, Select, null, select
 
 from churn.history.reading import FEW, Reading
 from churn.history.tables import batches, contacts, labels, listed, metrics, scores, verdicts
 from churn.history.writing import CLIENTS, LIST
 
 Row = Mapping[str, Any]
+COUNTED = 1000  # of what a search finds; to count a million takes longer than to show the first of them
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Page:
     total: int
     batch: Row | None  # as in `Reading.batches`
     before: Row | None = None  # the batch that is compared with
+    capped: bool = False  # there are more than `total`, which nobody has counted
 
 
 class Pages(Reading):
@@ -36,37 +38,31 @@ class Pages(Reading):
             lowest, highest: only those whose risk is from here to there.
 
         Returns:
-            Rows of client, as_of, risk, gain, rank (among all clients) and before (the risk last time, or None).
+            Rows of client, as_of, risk, gain, rank (among all clients) and before (the risk last time, or None). What
+            a search finds is counted up to COUNTED; more than that is `capped`, and further pages have it still.
         """
-        found = self.batches(CLIENTS)[-2:]
-        if not found:
+        there = self.batches(CLIENTS)[-2:]
+        if not there:
             return Page([], 0, None)
-        now, before = found[-1], found[0] if len(found) > 1 else None
-        then = scores.alias()
-        old = select(then.c.risk).where(then.c.batch == (before or now)["id"], then.c.client == scores.c.client)
-        old_risk = old.limit(1).scalar_subquery() if before else null()
-        wanted = [scores.c.batch == now["id"], scores.c.rank.is_not(None)]
-        everyone = not search and lowest <= 0 and highest >= 1
-        if everyone:
-            wanted.append(scores.c.rank > offset)  # found at once; a search has to go through those before
-        else:
-            wanted += [scores.c.risk >= lowest, scores.c.risk <= highest]
+        now, before = there[-1], there[0] if len(there) > 1 else None
         with self.transaction() as connection:
-            if search:  # in SQLite, what looks case-sensitive is not, and the other one takes twice the time
-                in_sqlite = connection.dialect.name == "sqlite"
-                contains = scores.c.client.contains if in_sqlite else scores.c.client.icontains
-                wanted.append(contains(search, autoescape=True))
-            columns = [scores.c[name] for name in ("client", "as_of", "risk", "gain", "rank")]
-            rows = select(*columns, old_risk.label("before")).where(*wanted)
-            rows = rows.order_by(scores.c.rank).limit(limit).offset(None if everyone else offset)
-            page = [dict(row) for row in connection.execute(rows).mappings()]
-            if everyone:
-                total = now["rows"]
-            elif len(page) < limit and (page or not offset):  # the last one
-                total = offset + len(page)
-            else:
-                total = connection.execute(select(func.count()).select_from(scores).where(*wanted)).scalar_one()
-        return Page(page, total, now, before)
+            # Who is more at risk has the lower rank, so that risks from here to there are ranks from here to there.
+            above = _ranked(connection, now, lambda risk: risk > highest) if highest < 1 else 0
+            down_to = _ranked(connection, now, lambda risk: risk >= lowest) if lowest > 0 else now["rows"]
+            total = max(down_to - above, 0)
+            ranks = scores.c.rank > (above if search else above + offset), scores.c.rank <= down_to
+            wanted = [scores.c.batch == now["id"], *ranks]
+            capped = False
+            if search:
+                wanted.append(_contains(connection, search))
+                # One walk through the index finds the page and counts; where there are many, it ends early.
+                most = max(COUNTED, offset + limit) + 1
+                query = select(scores.c.rank).where(*wanted).order_by(scores.c.rank).limit(most)
+                found = connection.execute(query).scalars().all()
+                capped, total = len(found) == most, min(len(found), most - 1)
+                wanted = [scores.c.batch == now["id"], scores.c.rank.in_(found[offset : offset + limit])]
+            page = connection.execute(_with_the_risk_before(now, before).where(*wanted).limit(limit))
+            return Page([dict(row) for row in page.mappings()], total, now, before, capped)
 
     def risks_of(self, client: str) -> list[Row]:
         """A client's risk over time, oldest first: at, version, key, drop, as_of, risk, gain, rank, rows (in all)."""
@@ -97,7 +93,8 @@ class Pages(Reading):
         """The newest call list; `before`: the one before that of this key.
 
         Returns:
-            Rows as they were written: client, status, rank, risk, value, gain, why, reasons and position.
+            Rows as they were written: client, status, rank, risk, value, gain, why, reasons (a list of
+            column, words and part) and position.
         """
         batch = self.last(LIST, before)
         if batch is None:
@@ -139,3 +136,30 @@ class Pages(Reading):
     def _rows(self, query: Select[Any]) -> list[Row]:
         with self.transaction() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def _ranked(connection: Connection, batch: Row, reaches: Callable[[float], bool]) -> int:
+    """How many clients of a batch have a risk that reaches something: a look at twenty ranks tells of a million."""
+    none, every = 0, batch["rows"]
+    while none < every:
+        middle = (none + every + 1) // 2
+        here = select(scores.c.risk).where(scores.c.batch == batch["id"], scores.c.rank >= middle)
+        risk = connection.execute(here.order_by(scores.c.rank).limit(1)).scalar()
+        none, every = (middle, every) if risk is not None and reaches(risk) else (none, middle - 1)
+    return none
+
+
+def _contains(connection: Connection, search: str) -> ColumnElement[bool]:
+    """That this stands in a client's name, whatever its case."""
+    # In SQLite, what looks case-sensitive is not, and the other one takes twice the time.
+    contains = scores.c.client.contains if connection.dialect.name == "sqlite" else scores.c.client.icontains
+    return contains(search, autoescape=True)
+
+
+def _with_the_risk_before(now: Row, before: Row | None) -> Select[Any]:
+    """The rows of scores by rank, each with the client's risk in the batch before (none where there was none)."""
+    then = scores.alias()
+    old = select(then.c.risk).where(then.c.batch == (before or now)["id"], then.c.client == scores.c.client)
+    old_risk = old.limit(1).scalar_subquery() if before else null()
+    columns = [scores.c[name] for name in ("client", "as_of", "risk", "gain", "rank")]
+    return select(*columns, old_risk.label("before")).order_by(scores.c.rank)

@@ -188,7 +188,7 @@ listed = Table(
     Column("value", Double),
     Column("gain", Double),
     Column("why", Text),
-    Column("reasons", Json),  # list of text
+    Column("reasons", Json),  # a list of {column, words, part}
     UniqueConstraint("batch", "client"),
     sqlite_with_rowid=False,
 )

@@ -45,9 +45,13 @@ class Writing(Base):
         risk = frame["risk"].to_numpy(np.float64)
         if not ((risk >= 0) & (risk <= 1)).all():
             raise DataError(f"{self.product}: risks of {version} are not numbers from 0 to 1; train another version")
-        ranks = np.empty(len(risk), dtype=np.int64)
-        ranks[np.argsort(-risk, kind="stable")] = np.arange(1, len(risk) + 1)
         names, dates = _keys(frame)
+        order = _order(names, dates)
+        kept = np.sort(
+            np.array(order, dtype=np.int64)
+        )  # of a client that comes twice the last counts: ranks have no gaps
+        ranks = np.empty(len(risk), dtype=np.int64)
+        ranks[kept[np.argsort(-risk[kept], kind="stable")]] = np.arange(1, len(kept) + 1)
         gains = frame["gain"].to_numpy(np.float64) if "gain" in frame else np.full(len(risk), math.nan)
 
         def row(i: int) -> Row:
@@ -56,7 +60,7 @@ class Writing(Base):
             return {"client": names[i], "as_of": dates[i], **known}
 
         header = {"kind": kind, "version": version, "key": key, "at": at, "drop": drop}
-        return self._write_batch(header, scores, _order(names, dates), row)
+        return self._write_batch(header, scores, order, row)
 
     def write_labels(self, key: str, frame: pd.DataFrame, *, at: str, drop: int) -> int:
         """Keep the labels that a drop brought; 0 where they are there.
@@ -85,7 +89,7 @@ class Writing(Base):
                 by TERMS and what else made the list, so that another list of the same scores is kept beside it.
             rows: in order, a client once: `client`, `status` (entered or stayed, which both mean to call; held out or
                 snoozed, for who would have been called; removed, for who came off the list), and perhaps `rank`,
-                `risk`, `value`, `gain`, `why` and `reasons` (list of text).
+                `risk`, `value`, `gain`, `why` and `reasons` (a list of column, words and part).
         """
         empty = {column.name: None for column in listed.c if column.name not in ("batch", "position")}
 

@@ -9,6 +9,7 @@ further up in its own, brings nothing new and counts as a duplicate. A label tha
 """
 
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 from churn import dataset, storage
 from churn.config import Product
 from churn.dataset import Drop, Record
+from churn.errors import shown
 from churn.intake import cells
 
 if TYPE_CHECKING:
@@ -27,6 +29,14 @@ logger = logging.getLogger(__name__)
 REJECTS = "rejects"
 # A dictionary of many values costs time and saves nothing on hashes and numbers.
 WRITTEN = "(FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2, DICTIONARY_SIZE_LIMIT 1000)"
+
+
+def rejects_of(product: Product, drop: Drop) -> Path:
+    """The file that lists the rows of a drop that were rejected: line, column and reason, and no values."""
+    safe = re.sub(r"[^A-Za-z0-9._-]", "_", shown(drop.name).removesuffix(".csv"))[:100]
+    if f"{safe}.csv" != drop.name:
+        safe += f"-{(drop.sha256 or '')[:8]}"
+    return product.ingested / REJECTS / f"{safe}.csv"
 
 
 @dataclass(frozen=True)

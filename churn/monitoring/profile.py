@@ -76,7 +76,7 @@ def build(
         "rows": len(frame),
         "label_rows": len(labels),
         "label_rate": float(labels.mean()) if len(labels) else None,
-        "numbers": {name: _number(_floats(frame[name]), name in columns.integer) for name in columns.numbers},
+        "numbers": {name: _number(floats(frame[name]), name in columns.integer) for name in columns.numbers},
         "categories": {name: _category(frame[name]) for name in columns.categorical},
         "risk": None if risk is None else _number(np.asarray(risk, dtype=np.float64), whole=False),
     }
@@ -115,7 +115,7 @@ def _category(values: "pd.Series") -> dict[str, Any]:
     be frequent in these rows and will be less so in others of the same kind: no test can be made of them. So the
     levels are also thrown together into buckets that do not depend on how many rows they have.
     """
-    counts, missing = _level_counts(values)
+    counts, missing = level_counts(values)
     ordered = sorted(counts, key=lambda level: (-counts[level], level))
     levels = {level: counts[level] for level in ordered[:MOST_LEVELS]}
     other = sum(counts.values()) - sum(levels.values())
@@ -128,7 +128,7 @@ def _buckets(counts: Mapping[str, int]) -> list[int]:
     return np.bincount(places, list(counts.values()), BUCKETS).astype(int).tolist()
 
 
-def _level_counts(values: "pd.Series") -> tuple[dict[str, int], int]:
+def level_counts(values: "pd.Series") -> tuple[dict[str, int], int]:
     """The rows with each level, and those without one."""
     import pandas as pd
 
@@ -137,7 +137,8 @@ def _level_counts(values: "pd.Series") -> tuple[dict[str, int], int]:
     return dict(zip(levels, counts, strict=True)), missing
 
 
-def _floats(column: "pd.Series") -> np.ndarray:
+def floats(column: "pd.Series") -> np.ndarray:
+    """A column's values, shape (rows,); missing ones are nan."""
     return column.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
@@ -183,7 +184,7 @@ def _mean(values: np.ndarray) -> float | None:
 def shifts(profile: Mapping[str, Any], frame: "pd.DataFrame", risk: np.ndarray | None = None) -> list[Shift]:
     """How each column of the profile differs in these rows; the risks come last, where both sides have them."""
     rows = profile["rows"]
-    found = [_number_shift(name, known, rows, _floats(frame[name])) for name, known in profile["numbers"].items()]
+    found = [_number_shift(name, known, rows, floats(frame[name])) for name, known in profile["numbers"].items()]
     found += [_category_shift(name, known, rows, frame[name]) for name, known in profile["categories"].items()]
     if risk is not None and profile["risk"] is not None:
         found.append(_number_shift(RISK, profile["risk"], rows, np.asarray(risk, dtype=np.float64), kind="risk"))
@@ -215,7 +216,7 @@ def _number_shift(
 
 
 def _category_shift(name: str, known: Mapping[str, Any], rows: int, values: "pd.Series") -> Shift:
-    counts, missing = _level_counts(values)
+    counts, missing = level_counts(values)
     names = list(known["levels"])
     listed = [counts.get(level, 0) for level in names]
     before = np.array([*known["levels"].values(), known["other"]])

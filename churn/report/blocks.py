@@ -1,7 +1,8 @@
 """The blocks that a report is made of: what is said, and nothing of how it looks on the page or in the PDF."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from churn.report.charts import Picture
 
@@ -76,3 +77,33 @@ class Document:
     badge: str
     live: bool
     sections: Sequence[Section]
+
+
+def as_dict(document: Document) -> dict[str, Any]:
+    """The document for JSON, a block with its `kind`; of a picture the file in which it is, its `alt` and its size."""
+    sections = [{"title": one.title, "blocks": [_block(block) for block in one.blocks]} for one in document.sections]
+    known = {name: getattr(document, name) for name in ("title", "subtitle", "badge", "live")}
+    return known | {"sections": sections}
+
+
+def pictures(document: Document) -> dict[str, bytes]:
+    """The pictures of a document as SVG, by the names of their files."""
+    blocks = [block for section in document.sections for block in section.blocks]
+    return {
+        _file(picture): picture.svg for block in blocks if isinstance(block, Pictures) for _, picture, _ in block.items
+    }
+
+
+def _block(block: Block) -> dict[str, Any]:
+    if isinstance(block, Pictures):
+        items = [
+            [title, {"file": _file(one), "alt": one.alt, "size": list(one.size)}, caption]
+            for title, one, caption in block.items
+        ]
+        return {"kind": block.kind, "items": items}
+    found = asdict(block)
+    return found | ({"numbers": sorted(block.numbers)} if isinstance(block, Table) else {})
+
+
+def _file(picture: Picture) -> str:
+    return f"{picture.name}.svg"

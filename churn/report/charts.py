@@ -24,6 +24,7 @@ INK, MUTED, LINE, PALE = "#1f2933", "#5f6b7a", "#d5dbe1", "#f4f6f8"
 BLUE, ORANGE, GREEN, AMBER, PURPLE = "#0072b2", "#d55e00", "#009e73", "#e69f00", "#cc79a7"
 LIGHT_BLUE = "#7db8da"  # light enough for words on it
 HALF, WIDE = (3.35, 2.85), 6.9  # inches: half a page, and the whole width of an A4 text column
+THIRD = (2.15, 1.35)
 DPI = 200
 BIN_ROWS = 20  # fewer rows in a calibration bin say next to nothing
 MAX_BINS = 10
@@ -52,8 +53,9 @@ STYLE: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture, as a PNG for the PDF and as an SVG for the page; `alt` says what is in it."""
+    """One picture, as a PNG for the PDF and as an SVG for the page; `alt` says what is in it, `name` tells it apart."""
 
+    name: str
     png: bytes
     svg: bytes
     alt: str
@@ -63,6 +65,11 @@ class Picture:
     def wide(self) -> bool:
         """Whether it takes the whole width of a page."""
         return self.size[0] == WIDE
+
+    @property
+    def small(self) -> bool:
+        """Whether three stand in a row."""
+        return self.size == THIRD
 
 
 @dataclass(frozen=True)
@@ -113,7 +120,7 @@ def confusion(counts: dict[str, int], title: str | None = None) -> Picture:
             axes.set_title(title, size=8, color=MUTED, pad=12)
 
     cells = ", ".join(f"{n} {name}" for name, n in _in_words(counts).items())
-    return picture(draw, (4.2, 3.5) if title else HALF, f"Confusion matrix: {cells}")
+    return picture("confusion", draw, (4.2, 3.5) if title else HALF, f"Confusion matrix: {cells}")
 
 
 def _in_words(counts: dict[str, int]) -> dict[str, int]:
@@ -142,7 +149,7 @@ def calibration(bins: Sequence[Bin]) -> Picture:
         axes.grid(visible=True)
 
     points = "; ".join(f"risk {b.risk:.0%}: {b.left.value:.0%} of {b.rows:,} left" for b in bins)
-    return picture(draw, HALF, f"Calibration: {points}")
+    return picture("calibration", draw, HALF, f"Calibration: {points}")
 
 
 def gain(left: np.ndarray, score: np.ndarray, share: float, name: str) -> Picture:
@@ -175,7 +182,7 @@ def gain(left: np.ndarray, score: np.ndarray, share: float, name: str) -> Pictur
         axes.grid(visible=True)
 
     alt = f"Gain: calling {percent(share)} of the clients finds {percent(reached)} of leavers"
-    return picture(draw, HALF, alt)
+    return picture("gain", draw, HALF, alt)
 
 
 def _percent(*sides: Any) -> None:
@@ -186,7 +193,7 @@ def _percent(*sides: Any) -> None:
         side.set_major_formatter(PercentFormatter(1, decimals=0))
 
 
-def picture(draw: Callable[[Any], None], size: tuple[float, float], alt: str, **panels: Any) -> Picture:
+def picture(name: str, draw: Callable[[Any], None], size: tuple[float, float], alt: str, **panels: Any) -> Picture:
     """Draw on the axes of a figure of its own (nothing global is touched or kept) and save it twice.
 
     Args:
@@ -203,12 +210,12 @@ def picture(draw: Callable[[Any], None], size: tuple[float, float], alt: str, **
         _settle(figure)
         figure.savefig(png, format="png", dpi=DPI, metadata={"Software": None})
         figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
-    return Picture(png.getvalue(), svg.getvalue(), alt, size)
+    return Picture(name, png.getvalue(), svg.getvalue(), alt, size)
 
 
 def _settle(figure: "Figure") -> None:
     """Lay out once, and round: the solver ends a hair off, each time elsewhere, and the names in an SVG show it."""
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+    figure.get_layout_engine().execute(figure)
+    figure.set_layout_engine(None)  # with any engine at all, each of the two would be drawn once more
     for axes in figure.axes:
         axes.set_position([round(part, 6) for part in axes.get_position().bounds])

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from churn.calls.interval import Interval
-from churn.report import background, drops, listing, verdict, worth
+from churn.report import background, columns, drops, listing, verdict, worth
 from churn.report.blocks import Bars, Block, Document, Section, Text, Tiles
 from churn.report.decision import decision
 from churn.report.facts import Facts
@@ -29,6 +29,7 @@ def document(facts: Facts) -> Document:
             Section("How good the model is", quality(facts)),
             Section("Over the drops", drops.over_the_drops(facts)),
             Section("What the model looks at", importance(facts.manifest["importance"])),
+            Section("The columns", _columns(facts)),
             Section("The decision", decision(facts)),
             Section("The data", background.data(facts)),
             Section("Small print", background.small_print(facts.manifest)),
@@ -149,3 +150,7 @@ def importance(shares: dict[str, float]) -> list[Block]:
         others = "other column" if len(rest) == 1 else f"other {len(rest)} columns together"
         blocks.append(Text(f"The {others}: {percent(sum(rest))}.", "note"))
     return blocks
+
+
+def _columns(facts: Facts) -> list[Block]:
+    return columns.columns(facts.columns, facts.manifest["importance"], facts.settings.drift.psi)

@@ -8,6 +8,7 @@ import numpy as np
 
 from churn.calls.capacity import AtCapacity
 from churn.heldout import HeldOut
+from churn.report.columns import Compared
 from churn.settings import ProductSettings
 
 
@@ -89,6 +90,7 @@ class Facts:
     judgements: Sequence[dict[str, Any]] = ()
     suspects: frozenset[int] = frozenset()  # numbers of drops
     decisions: Sequence[dict[str, Any]] = field(default_factory=list)
+    columns: Compared | None = None  # when the version was trained, and in the drop that was judged last
 
     @property
     def version(self) -> str:

@@ -15,7 +15,7 @@ from churn.heldout import HeldOut
 from churn.history.reading import HELD_OUT, SNOOZED
 from churn.history.store import History, connect
 from churn.releases import Release
-from churn.report import calling, measuring
+from churn.report import calling, columns, measuring
 from churn.report.facts import CallList, Clients, Facts
 
 CLIENTS, LIST, CHANGES = "clients.csv", "calllist.csv", "calllist-changes.csv"
@@ -66,6 +66,7 @@ def gather(product: Product) -> Facts:
         judgements=judgements,
         suspects=suspects,
         decisions=decisions.read(product),
+        columns=columns.compare(product, folder, model, judged),
     )
 
 

@@ -154,7 +154,7 @@ def _bars(block: Bars) -> Drawn:
 
 
 def _pictures(block: Pictures) -> Drawn:
-    """A wide picture alone; the others two in a row, and beside the last odd one what is said of it."""
+    """A wide picture alone; small ones three in a row, others two, and beside the last odd one what is said of it."""
     pieces: list[list[Flowable]] = []
     row: list[list[Flowable]] = []
     for title, picture, caption in block.items:
@@ -164,24 +164,39 @@ def _pictures(block: Pictures) -> Drawn:
             pieces.append(parts)
             continue
         row.append(parts)
-        if len(row) == 2:
+        if len(row) == _in_a_row(picture):
             pieces.append([_columns(row)])
             row = []
-    if row:
+    if row and block.items[-1][1].small:
+        pieces.append([_columns([*row, [], []][:3])])
+    elif row:
         *picture_alone, caption_alone = row[0]
         pieces.append([_columns([picture_alone, [Spacer(0, 30), caption_alone]])])
     return Drawn([KeepTogether(piece) for piece in pieces], _height(pieces[0]))
 
 
+def _in_a_row(picture: Picture) -> int:
+    return 1 if picture.wide else 3 if picture.small else 2
+
+
+def _width(count: int) -> float:
+    """Of each of so many columns beside each other."""
+    return (WIDTH - (count - 1) * GAP) / count
+
+
 def _image(picture: Picture) -> Image:
-    width = WIDTH if picture.wide else (WIDTH - GAP) / 2
+    width = _width(_in_a_row(picture))
     image = Image(io.BytesIO(picture.png), width, width * picture.size[1] / picture.size[0])
     image.hAlign = "LEFT"
     return image
 
 
 def _columns(cells: list[list[Flowable]]) -> Table:
-    table = Table([[cells[0], "", cells[1]]], colWidths=[(WIDTH - GAP) / 2, GAP, (WIDTH - GAP) / 2], hAlign="LEFT")
+    row, widths = [], []
+    for i, cell in enumerate(cells):
+        row += ["", cell] if i else [cell]
+        widths += [GAP, _width(len(cells))] if i else [_width(len(cells))]
+    table = Table([row], colWidths=widths, hAlign="LEFT")
     style = [("VALIGN", (0, 0), (-1, -1), "TOP"), *_padding(0), ("BOTTOMPADDING", (0, 0), (-1, -1), 10)]
     table.setStyle(TableStyle(style))
     return table

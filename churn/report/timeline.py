@@ -61,7 +61,7 @@ def timeline(points: Sequence[Point], now: str | None) -> Picture:
         looks = {"ncols": 2, "frameon": False, "borderpad": 0}
         upper.legend(*map(reversed, shown), loc="lower left", bbox_to_anchor=(0, 0.98), **looks)
 
-    return picture(draw, SIZE, _alt(points, now), nrows=3, sharex=True, height_ratios=HEIGHTS)
+    return picture("timeline", draw, SIZE, _alt(points, now), nrows=3, sharex=True, height_ratios=HEIGHTS)
 
 
 def changes(points: Sequence[Point], now: str | None) -> list[tuple[float, str]]:

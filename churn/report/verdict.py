@@ -3,14 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from churn import drift
+from churn import drift, health
 from churn.report.blocks import Tiles
 from churn.report.drops import marked, numbers_of, point, unjudged
 from churn.report.facts import Facts
 from churn.report.figures import between, score
-from churn.words import fit, percent
-
-TOP_COLUMNS = 3
+from churn.words import percent
 
 
 def headline(facts: Facts) -> str:
@@ -20,27 +18,8 @@ def headline(facts: Facts) -> str:
         since = "it came to production" if facts.release else "it was trained"
         why = f"what came since {since} has too few labels" if unjudged(facts) else f"no drop has come since {since}"
         return f"How the model does on new clients is not known yet: {why}."
-    if not facts.suspects.isdisjoint(last["drops"]):
-        return "The last drop is suspect: the model ranks its clients far worse than those before."
-    if last["verdict"] == drift.DRIFTED:
-        return f"The model has drifted: {_in_short(last, facts.settings.drift.auc_z)}."
-    if last["verdict"] == drift.WARNING:
-        return f"The model is still right, with a warning: {_in_short(last, facts.settings.drift.auc_z)}."
-    if last["scores"] is None:
-        return "The model looks right, as far as can be told before labels come: the inputs look as they did."
-    return "The model is still right: the last drop is within what was to be expected."
-
-
-def _in_short(line: Mapping[str, Any], auc_z: float) -> str:
-    """What stands behind a verdict, without the numbers."""
-    shifted, moved = list(line["seen"]["shifted"]), line["label_moved"]
-    if line["auc_z"] is not None and line["auc_z"] > auc_z:
-        return "it ranks the clients worse than it did before"
-    if shifted:
-        names = ", ".join(fit(name) for name in shifted[:TOP_COLUMNS])
-        more = f" and {len(shifted) - TOP_COLUMNS} more" if len(shifted) > TOP_COLUMNS else ""
-        return f"the clients are not as they were when it was trained ({names}{more})"
-    return f"{'more' if moved and moved > 0 else 'fewer'} clients leave than when it was trained"
+    suspect = not facts.suspects.isdisjoint(last["drops"])
+    return health.in_words(last, suspect=suspect, auc_z=facts.settings.drift.auc_z)
 
 
 def what_follows(facts: Facts) -> list[str]:

@@ -17,7 +17,7 @@ from churn.words import percent
 
 CALLED = (0.01, 0.02, 0.05, 0.1, 0.2)  # shares of the clients for which the table of calls says what they bring
 FEWEST_ROWS = 200  # below it a hundredth of them is a row or two
-EFFECT = "python reporting.py --effect contacts.csv"
+KEEP = "python reporting.py --contacts contacts.csv"
 
 
 def worth(facts: Facts) -> list[Block]:
@@ -107,9 +107,10 @@ def _more_or_fewer(calls: Worth, settings: ProductSettings) -> list[Block]:
         return []
     called, found = capacity.gain_curve(left, calls.score)
     table = []
-    for share in sorted({*CALLED, calls.found.share}):
+    own = calls.found.share
+    for share in sorted({own, *(share for share in CALLED if percent(share) != percent(own))}):
         reached = float(np.interp(share, called, found))
-        here = f" ({_name(settings, calls.places)})" if share == calls.found.share else ""
+        here = f" ({_name(settings, calls.places)})" if share == own else ""
         hits = reached * leavers / (share * rows)
         table.append((percent(share) + here, percent(hits), percent(reached), times(reached / share)))
     head = ("share of the clients called", "of those called leave", "of all leavers found", "times random")
@@ -119,7 +120,7 @@ def _more_or_fewer(calls: Worth, settings: ProductSettings) -> list[Block]:
 def _effect(effect: Sequence[str]) -> list[Block]:
     """What calls did so far, as far as they are recorded."""
     if not effect:
-        told = f"No call is recorded yet. Write those made into a CSV file with client and date, and run {EFFECT}."
+        told = f"No call is recorded yet. Mark those made on the page Today, or keep a CSV file of them: {KEEP}."
         return [Text("Whether calling helps", "heading"), Text(told)]
     return [Text("Whether calling helps", "heading"), *(Text(words) for words in effect)]
 

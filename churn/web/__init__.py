@@ -1,0 +1,1 @@
+"""The Flask app: its endpoints, its pages, and who may ask for what."""

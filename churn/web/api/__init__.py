@@ -1,0 +1,1 @@
+"""The endpoints for programs: what they take and give, and their description."""

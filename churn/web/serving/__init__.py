@@ -1,0 +1,1 @@
+"""How the app is served: workers, the release in production, logs, counts."""

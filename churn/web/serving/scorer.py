@@ -1,0 +1,138 @@
+"""A release's model made ready to score rows as they come over HTTP, one or thousands, in as little time as it takes.
+
+The numbers are those of `estimators.risks`, to the bit: only the way to the matrix is another. One row costs a few
+steps of plain Python where arrays of one element would cost as many calls; many rows are gathered column by column.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.special import expit
+
+from churn import estimators
+from churn.columns import BLANKS, LARGEST_WHOLE, Columns, features_of
+from churn.web.serving.trees import SingleRow
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+FEW = 4  # rows up to which one by one is quicker
+
+Row = Mapping[str, Any]
+
+
+class Scorer:
+    """One release's; threads may share it."""
+
+    def __init__(self, model: "Pipeline", columns: Columns) -> None:
+        self.columns = columns
+        self.encoder = encoder = model.named_steps["encoder"]
+        self.estimator = model.named_steps["estimator"]
+        self._lookups = [{level: code for code, level in enumerate(levels, 2)} for levels in encoder.levels_]
+        # For each number how it is encoded: whether by its logarithm, mean, scale, and what stands for a missing one.
+        filled = ((encoder.medians_ - encoder.means_) / encoder.scales_).tolist()
+        tables = encoder.logs_.tolist(), encoder.means_.tolist(), encoder.scales_.tolist(), filled
+        self._numbers = list(zip(*tables, strict=True))
+        width, self._starts = 2 * len(self._numbers), []
+        for levels in encoder.levels_:
+            self._starts.append(width)
+            width += 2 + len(levels)
+        self._blank = [0.0] * width
+        fitted = self.estimator.estimator_
+        self._log_odds = SingleRow(fitted.booster_).log_odds if hasattr(fitted, "booster_") else _linear(fitted)
+        self._slope, self._offset = estimators.calibration(model)
+
+    def risks(self, rows: Sequence[Row]) -> list[float]:
+        """Each row's calibrated probability to leave.
+
+        Raises:
+            DataError: a row breaks the column contract; the message names the column.
+        """
+        if len(rows) <= FEW:
+            return [self._risk(row) for row in rows]
+        return self.estimator.risk(self.matrix(rows)).tolist()
+
+    def matrix(self, rows: Sequence[Row]) -> np.ndarray:
+        """The encoded rows, as the estimator takes them.
+
+        Raises:
+            DataError: as in `risks`.
+        """
+        gathered = self._gathered(rows)
+        return np.array([self._encoded(row) for row in rows]) if gathered is None else self.encoder.matrix(*gathered)
+
+    def _risk(self, row: Row) -> float:
+        """What `Calibrated.risk` gives a row, with as little as possible done by arrays of one element."""
+        return float(expit(self._slope * self._log_odds(self._encoded(row)) + self._offset))
+
+    def _encoded(self, row: Row) -> list[float]:
+        numbers, categories = features_of(row, self.columns)
+        count, encoded = len(self._numbers), self._blank.copy()
+        for i, (value, (log, mean, scale, filled)) in enumerate(zip(numbers, self._numbers, strict=True)):
+            if value != value:  # noqa: PLR0124  not a number: missing
+                encoded[i], encoded[count + i] = filled, 1.0
+                continue
+            bounded = min(max(value, 0.0 if log else -estimators.LARGEST), estimators.LARGEST)
+            # By numpy, as arrays are: the last bit may differ from that of Python's own.
+            encoded[i] = ((float(np.log1p(bounded)) if log else bounded) - mean) / scale
+        for start, lookup, text in zip(self._starts, self._lookups, categories, strict=True):
+            encoded[start + (0 if text is None else lookup.get(text, 1))] = 1.0
+        return encoded
+
+    def _gathered(self, rows: Sequence[Row]) -> tuple[np.ndarray, np.ndarray] | None:
+        """The numbers (nan: missing) and the levels' codes; None where a value needs a closer look."""
+        values = np.empty((len(rows), len(self._numbers)))
+        codes = np.empty((len(rows), len(self._lookups)), dtype=np.int64)
+        try:
+            for i, name in enumerate(self.columns.numbers):
+                found = _numbers([row[name] for row in rows], whole=i >= len(self.columns.numeric))
+                if found is None:
+                    return None
+                values[:, i] = found
+            for i, (name, lookup) in enumerate(zip(self.columns.categorical, self._lookups, strict=True)):
+                coded = _codes([row[name] for row in rows], lookup)
+                if coded is None:
+                    return None
+                codes[:, i] = coded
+        except KeyError:  # a column is missing from a row
+            return None
+        return values, codes
+
+
+def _linear(fitted: Any) -> Callable[[list[float]], float]:
+    """The log-odds of an encoded row by a linear model; the sum is numpy's, for its last bit."""
+    weights, intercept = fitted.coef_[0], float(fitted.intercept_[0])
+    return lambda encoded: np.einsum("ij,j->i", np.array([encoded]), weights).item() + intercept
+
+
+def _numbers(cells: list[Any], *, whole: bool) -> np.ndarray | None:
+    kinds = set(map(type, cells))
+    if not kinds <= {int, float, type(None)}:
+        return None
+    try:
+        found = np.array(cells, dtype=np.float64)  # None is nan
+    except OverflowError:
+        return None
+    missing = cells.count(None) if type(None) in kinds else 0
+    finite = np.isfinite(found)
+    if int(finite.sum()) + missing != len(cells):
+        return None
+    if whole and float in kinds and not (found[finite] == np.floor(found[finite])).all():
+        return None
+    if whole and np.abs(found[finite]).max(initial=0) > LARGEST_WHOLE:
+        return None
+    return found
+
+
+def _codes(cells: list[Any], lookup: Mapping[str, int]) -> list[int] | None:
+    found = []
+    for cell in cells:
+        if cell.__class__ is str:
+            code = lookup.get(cell)
+            found.append(code if code is not None else 1 if cell.strip(BLANKS) else 0)
+        elif cell is None:
+            found.append(0)
+        else:
+            return None
+    return found
