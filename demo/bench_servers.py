@@ -63,6 +63,7 @@ FIT = """
 import pickle, sys
 import pandas as pd
 from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -70,7 +71,8 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 numbers, categories = (names.split(",") for names in sys.argv[1:])
 rows = pd.read_csv("rows.csv")
 known = OneHotEncoder(handle_unknown="ignore")
-encode = ColumnTransformer([("n", StandardScaler(), numbers), ("c", known, categories)])
+scaled = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
+encode = ColumnTransformer([("n", scaled, numbers), ("c", known, categories)])
 model = make_pipeline(encode, LogisticRegression(max_iter=1000)).fit(rows[numbers + categories], rows["exited"])
 pickle.dump(model, open("usual.pkl", "wb"))
 """

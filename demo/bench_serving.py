@@ -3,8 +3,9 @@
 Each side runs with two workers on this machine and is asked by wrk (a Debian package), the sides in turn; the best of
 the rounds counts. Ours is what a user gets: the token is compared, the request checked against the column contract,
 the answer counted and logged. The empty route runs under the same gunicorn settings and does nothing. The usual app
-makes a DataFrame of the rows for a pipeline of ColumnTransformer and LogisticRegression, as most tutorials do. MLflow
-gets an environment of its own (in a scratch folder; minutes, and 1 GB from PyPI) and that pipeline.
+makes a DataFrame of the rows for a pipeline like that of scikit-learn's own example of mixed types: imputed and scaled
+numbers, one-hot categories, LogisticRegression. MLflow gets that pipeline and an environment of its own (in a scratch
+folder; minutes, and 1 GB from PyPI).
 
     python demo/bench_serving.py [--quick]
 """

@@ -126,6 +126,12 @@ def _numbers(cells: list[Any], *, whole: bool) -> np.ndarray | None:
 
 
 def _codes(cells: list[Any], lookup: Mapping[str, int]) -> list[int] | None:
+    try:
+        found: list[Any] = list(map(lookup.get, cells))
+    except TypeError:  # a list, or an object
+        return None
+    if None not in found:  # every one is a known level
+        return found
     found = []
     for cell in cells:
         if cell.__class__ is str:
