@@ -130,6 +130,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                 print(f"{one.name}  {one.scope}  since {one.created}")
         else:
             tokens.remove(path, options.remove_token)
+            left = len(tokens.listed(path))
+            closed = f"none is left and nobody is let in; to let this machine in, delete {path}"
+            print(f"removed {options.remove_token}; {f'{left} left' if left else closed}")
     except (ChurnError, OSError) as error:
         print(error, file=sys.stderr)
         return stage.FIXABLE

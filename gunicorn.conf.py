@@ -9,9 +9,22 @@ import tempfile
 
 from churn.web.serving.worker import THREADS, Worker
 
+
+def number(name, kind, default):
+    """What the environment sets, a number above 0."""
+    said = os.environ.get(name) or str(default)
+    try:
+        if (found := kind(said)) > 0:
+            return found
+    except ValueError:
+        pass
+    sys.exit(f"{name} is {said!r}; give a number above 0, or leave it out for {default}")
+
+
 wsgi_app = "wsgi:app"
 bind = os.environ.get("CHURN_BIND", "127.0.0.1:8000").split(",")
-workers = int(os.environ.get("WEB_CONCURRENCY") or os.cpu_count() or 1)
+workers = number("WEB_CONCURRENCY", int, os.cpu_count() or 1)
+number("CHURN_REQUEST_SECONDS", float, 30)  # read by the workers
 worker_class = Worker
 threads = THREADS
 worker_connections = 1000  # of one worker; further ones wait until some are gone

@@ -220,6 +220,12 @@ def history(product: Product) -> list[dict[str, Any]]:
     return entries
 
 
+def with_ends(entries: list[dict[str, Any]]) -> list[tuple[dict[str, Any], str | None]]:
+    """What was in production, newest first, each with the time at which the next one came (None: it is there now)."""
+    ends = [entry["from"] for entry in entries[1:]]
+    return list(zip(entries, [*ends, None], strict=True))[::-1] if entries else []
+
+
 def restore_link(product: Product) -> str | None:
     """Make the link anew where it is gone although the history says what it pointed to; that version, or None."""
     if (product.production / CURRENT).is_symlink():

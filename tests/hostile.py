@@ -128,8 +128,8 @@ BODIES: dict[str, tuple[bytes, int, str]] = {
     "infinity": (_raw("-Infinity"), 422, "row 1: lastmonth_activity"),
     "1e400": (_raw("1e400"), 422, "row 1: lastmonth_activity"),
     "400 digits": (_raw("9" * 400), 422, "row 1: lastmonth_activity"),
-    "9 MB": (b'{"rows": [{"x": "' + b"a" * 9_000_000 + b'"}]}', 413, "capacity"),
-    "30 MB": (b" " * 30_000_000, 413, "capacity"),
+    "9 MB": (b'{"rows": [{"x": "' + b"a" * 9_000_000 + b'"}]}', 413, "at most 8 MB"),
+    "30 MB": (b" " * 30_000_000, 413, "at most 8 MB"),
 }
 
 # Clients whose names are meant for browsers, spreadsheets, shells and databases.

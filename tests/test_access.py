@@ -279,6 +279,12 @@ def test_tokens_can_be_listed_and_removed_and_names_are_given_once(product, file
     assert "no token crm" in capsys.readouterr().err
     assert app_module.main([*config, "--new-token", "--name", "crm"]) == 0
     assert [one.name for one in tokens.listed(file)] == ["anna", "crm"]
+    assert capsys.readouterr()
+    for name, said in (("anna", "removed anna; 1 left"), ("crm", "removed crm; none is left and nobody is let in; ")):
+        assert app_module.main([*config, "--remove-token", name]) == 0
+        assert capsys.readouterr().out.startswith(said)
+    # An app that is started now asks for a token just as one that has seen them go.
+    assert app_module.create_app(product.config_path).test_client().get("/metrics").status_code == 401
     assert os.listdir(file.parent).count(file.name) == 1
 
 

@@ -14,7 +14,7 @@ from churn.history.store import connect
 from churn.words import band
 from demo import fabricate
 from tests import loop
-from tests.conftest import CORPORATE
+from tests.conftest import CORPORATE, make_product
 from tests.full_site import ROW, make_full_site
 from tests.serving_site import client, copy_site
 
@@ -54,6 +54,11 @@ def message(answer):
 
 
 # ---- clients ---------------------------------------------------------------------------------------------------------
+
+
+def test_before_anything_was_in_production_there_are_no_releases(tmp_path):
+    answer = app.create_app(make_product(tmp_path).config_path).test_client().get("/releases")
+    assert (answer.status_code, answer.json["releases"], answer.json["model_version"]) == (200, [], None)
 
 
 def test_clients_come_by_risk_a_page_at_a_time(site, api):

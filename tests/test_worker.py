@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import runpy
 import signal
 import socket
 import subprocess
@@ -187,6 +188,14 @@ def test_only_loopback_and_unix_sockets_are_out_of_reach_of_other_machines(famil
     with socket.socket(family) as bound:
         bound.bind(address)
         assert bool(worker.outside(SimpleNamespace(sock=bound))) == outside
+
+
+@pytest.mark.parametrize("name", ["WEB_CONCURRENCY", "CHURN_REQUEST_SECONDS"])
+@pytest.mark.parametrize("said", ["many", "0"])
+def test_a_setting_that_is_no_number_is_named(name, said, monkeypatch):
+    monkeypatch.setenv(name, said)
+    with pytest.raises(SystemExit, match=f"{name} is '{said}'; give a number above 0"):
+        runpy.run_path(str(HOME / "gunicorn.conf.py"))
 
 
 def test_it_does_not_start_open_to_a_network_without_a_token(site):

@@ -81,7 +81,7 @@ class Pages(Reading):
         """What is known of whether a client left, oldest first: as_of, left, source, drop, at."""
         columns = [labels.c[name] for name in ("as_of", "left", "source", "drop", "at")]
         rows = select(*columns).where(labels.c.product == self.product, labels.c.client == client)
-        return self._rows(rows.order_by(labels.c.at, labels.c.as_of, labels.c.source))
+        return self._rows(rows.order_by(labels.c.at, labels.c.drop.nulls_first(), labels.c.as_of, labels.c.source))
 
     def sent_outcomes(self) -> list[Row]:
         """The labels that came otherwise than in a drop, oldest first: client, as_of, left, source, at."""

@@ -40,6 +40,7 @@ def error(error: Exception) -> Response:
         logger.error("a bug in %s (request %s)", request.endpoint, g.get("request_id"), exc_info=error)
         status, message = 500, "a bug; the traceback is in the log"
     if isinstance(error, RequestEntityTooLarge):
+        message = f"the request is too large: at most {MAX_BODY // 2**20} MB; send it in parts"
         _drain()
     told = {"status": status, "message": message, "request_id": g.get("request_id")}
     response = _page(told) if access.is_page() else jsonify({"error": told})

@@ -83,11 +83,9 @@ def show_releases() -> Response:
     """What was in production when and why, the newest first."""
     served = product(asking.query(Of).product)
     g.product = served.product.name
-    entries = releases.history(served.product)
-    untils = [*(entry["from"] for entry in entries[1:]), None]
-    told = [_entry(served.product, entry, until) for entry, until in zip(entries, untils, strict=True)]
+    told = [_entry(served.product, *entry) for entry in releases.with_ends(releases.history(served.product))]
     now = releases.current_version(served.product)
-    return jsonify({"product": served.product.name, "model_version": now, "releases": told[::-1]})
+    return jsonify({"product": served.product.name, "model_version": now, "releases": told})
 
 
 def _entry(of: Product, entry: Mapping[str, Any], until: str | None) -> dict[str, Any]:

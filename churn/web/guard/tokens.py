@@ -127,7 +127,7 @@ class Tokens:
         return self._known
 
     def none_yet(self) -> bool:
-        """Whether there is no token and, as long as this app runs, has been none.
+        """Whether there is no token and has been none: a file without one shows that there was, until it is deleted.
 
         Raises:
             ConfigError: they cannot be told.
@@ -154,7 +154,7 @@ class Tokens:
             if text is not None:
                 known = _joined(self._listed, parse(text, str(self._path)))
                 self._known, self._fault, self._look = known, None, look
-                self._ever = self._ever or bool(known)
+                self._ever = self._ever or bool(known) or look != ()
         except ConfigError as error:
             if str(error) != self._fault:
                 logger.error("nobody is let in: %s", error)

@@ -1,6 +1,6 @@
 """Releases: what was in production when and why, what was decided, and the way back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from flask import abort, g, redirect, render_template, request, url_for
@@ -36,7 +36,7 @@ def releases(product: str) -> ResponseReturnValue:
     made = decisions.read(found)
     return render_template(
         "releases.html",
-        entries=[entry_view(found, entry, until) for entry, until in with_ends(entries)[:MOST]],
+        entries=[entry_view(found, entry, until) for entry, until in versions.with_ends(entries)[:MOST]],
         all_entries=len(entries),
         decisions=[decision_view(one) for one in reversed(made[-MOST:])],
         all_decisions=len(made),
@@ -79,12 +79,6 @@ def _confirm(product: Product, fault: str = "", why: str = "", status: int = 200
         abort(409, "there is nothing to go back to: no earlier release is kept")
     shown = {"back": back, "fault": fault, "why": why, "longest": LONGEST_WHY}
     return render_template("rollback.html", manifest=manifest_of(product), **shown), status
-
-
-def with_ends(entries: Sequence[Mapping[str, Any]]) -> list[tuple[Mapping[str, Any], str | None]]:
-    """What was in production, newest first, each with the time at which the next one came (None: it is there now)."""
-    ends = [entry["from"] for entry in entries[1:]]
-    return list(zip(entries, [*ends, None], strict=True))[::-1] if entries else []
 
 
 def entry_view(product: Product, entry: Mapping[str, Any], until: str | None) -> dict[str, Any]:
