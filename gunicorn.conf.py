@@ -14,11 +14,12 @@ def number(name, kind, default):
     """What the environment sets, a number above 0."""
     said = os.environ.get(name) or str(default)
     try:
-        if (found := kind(said)) > 0:
-            return found
+        found = kind(said)
     except ValueError:
-        pass
-    sys.exit(f"{name} is {said!r}; give a number above 0, or leave it out for {default}")
+        found = 0
+    if not found > 0:
+        sys.exit(f"{name} is {said!r}; give a number above 0, or leave it out for {default}")
+    return found
 
 
 wsgi_app = "wsgi:app"
