@@ -129,8 +129,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             for one in tokens.listed(path):
                 print(f"{one.name}  {one.scope}  since {one.created}")
         else:
-            tokens.remove(path, options.remove_token)
-            left = len(tokens.listed(path))
+            left = tokens.remove(path, options.remove_token)
             closed = f"none is left and nobody is let in; to let this machine in, delete {path}"
             print(f"removed {options.remove_token}; {f'{left} left' if left else closed}")
     except (ChurnError, OSError) as error:

@@ -25,7 +25,7 @@ def deploy(product: Product, version: str | None = None, rollback: bool = False,
     releases.restore_link(product)
     before = releases.current_version(product)
     if rollback:
-        version, why = releases.previous(product), "rolled back by hand" if why == "by hand" else why
+        version, why = releases.previous(product)["version"], "rolled back by hand" if why == "by hand" else why
         folder = product.production / version
     else:
         folder = _candidate(product, version)
@@ -60,8 +60,8 @@ def show_history(product: Product) -> str:
     if not entries:
         return "nothing was ever in production; run: python fullprocess.py"
     table = PrettyTable(["version", "from", "to", "F1", "why"], align="l")
-    for entry, until in zip(entries, [*(e["from"] for e in entries[1:]), "now"], strict=True):
-        table.add_row([entry["version"], entry["from"], until, _f1(product, entry["version"]), entry["why"]])
+    for entry, until in reversed(releases.with_ends(entries)):
+        table.add_row([entry["version"], entry["from"], until or "now", _f1(product, entry["version"]), entry["why"]])
     deployed = {entry["version"] for entry in entries}
     others = [version for version in releases.versions(product) if version not in deployed]
     said = f"{entries[-1]['version']} in production" + (f"; never deployed: {', '.join(others)}" if others else "")

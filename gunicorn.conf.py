@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 
-from churn.web.serving.worker import THREADS, Worker
+from churn.web.serving.worker import REQUEST_SECONDS, THREADS, Worker
 
 
 def number(name, kind, default):
@@ -18,14 +18,14 @@ def number(name, kind, default):
     except ValueError:
         found = 0
     if not found > 0:
-        sys.exit(f"{name} is {said!r}; give a number above 0, or leave it out for {default}")
+        sys.exit(f"{name} is {said!r}; give a number above 0, or leave it out for {default:g}")
     return found
 
 
 wsgi_app = "wsgi:app"
 bind = os.environ.get("CHURN_BIND", "127.0.0.1:8000").split(",")
 workers = number("WEB_CONCURRENCY", int, os.cpu_count() or 1)
-number("CHURN_REQUEST_SECONDS", float, 30)  # read by the workers
+number("CHURN_REQUEST_SECONDS", float, REQUEST_SECONDS)  # read by the workers
 worker_class = Worker
 threads = THREADS
 worker_connections = 1000  # of one worker; further ones wait until some are gone

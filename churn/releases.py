@@ -95,19 +95,20 @@ def current_version(product: Product) -> str | None:
         return None
 
 
-def previous(product: Product) -> str:
-    """The version that was in production before the current one.
+def previous(product: Product) -> dict[str, Any]:
+    """The entry of the history of the version that was in production before the current one.
 
     Raises:
         ReleaseError: there is none, or it is no longer kept.
     """
     entries = history(product)
     now = current_version(product)
-    earlier = [entry["version"] for entry in entries if entry["version"] != now]
+    earlier = [entry for entry in entries if entry["version"] != now]
     if not earlier:
         raise ReleaseError("nothing to go back to: only one version was ever in production")
-    if not (product.production / earlier[-1] / MANIFEST).is_file():
-        raise ReleaseError(f"version {earlier[-1]} is no longer kept; choose one with --version (see --list)")
+    version = earlier[-1]["version"]
+    if not (product.production / version / MANIFEST).is_file():
+        raise ReleaseError(f"version {version} is no longer kept; choose one with --version (see --list)")
     return earlier[-1]
 
 

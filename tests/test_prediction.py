@@ -195,6 +195,7 @@ def test_files_may_be_larger_than_json_and_have_a_bound_of_their_own(site, app_c
     huge = b"a" * (uploads.MAX_FILE + 1)
     assert app_client.post("/prediction", data=huge, content_type="text/csv").status_code == 413
     assert upload(app_client, huge).status_code == 413
+    assert "at most 8 MB of JSON, 16 MB of CSV or 0.5 MB" in upload(app_client, huge).json["error"]["message"]
     form = b"dataset_path=" + b"a" * 9 * 2**20
     answer = app_client.post("/prediction", data=form, content_type="application/x-www-form-urlencoded")
     assert answer.status_code == 413

@@ -10,6 +10,7 @@ from werkzeug.routing import RequestRedirect
 
 from churn.errors import DataError, DropError, HistoryError, ReleaseError
 from churn.releases import Release
+from churn.web.api.uploads import MAX_FILE
 from churn.web.guard import access
 from churn.web.served import Served
 
@@ -40,7 +41,9 @@ def error(error: Exception) -> Response:
         logger.error("a bug in %s (request %s)", request.endpoint, g.get("request_id"), exc_info=error)
         status, message = 500, "a bug; the traceback is in the log"
     if isinstance(error, RequestEntityTooLarge):
-        message = f"the request is too large: at most {MAX_BODY // 2**20} MB; send it in parts"
+        json, csv, fields = (size / 2**20 for size in (MAX_BODY, MAX_FILE, request.max_form_memory_size or 0))
+        most = f"{json:g} MB of JSON, {csv:g} MB of CSV or {fields:.1f} MB of form fields"
+        message = f"the request is too large: at most {most}; send it in parts"
         _drain()
     told = {"status": status, "message": message, "request_id": g.get("request_id")}
     response = _page(told) if access.is_page() else jsonify({"error": told})

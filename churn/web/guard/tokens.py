@@ -208,8 +208,8 @@ def make(path: Path, name: str, scope: str, created: str, taken: Iterable[str] =
     return token
 
 
-def remove(path: Path, name: str) -> None:
-    """Take a token out of the file; within a second it is good for nothing.
+def remove(path: Path, name: str) -> int:
+    """Take a token out of the file; within a second it is good for nothing. How many are left.
 
     Raises:
         ChurnError: there is none of that name.
@@ -218,7 +218,9 @@ def remove(path: Path, name: str) -> None:
         known = listed(path)
         if name not in {one.name for one in known}:
             raise ChurnError(f"{path}: no token {name}; see them with: python app.py --list-tokens")
-        _write(path, tuple(one for one in known if one.name != name))
+        left = tuple(one for one in known if one.name != name)
+        _write(path, left)
+        return len(left)
 
 
 def listed(path: Path) -> tuple[Token, ...]:

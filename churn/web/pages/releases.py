@@ -116,11 +116,9 @@ def decision_view(made: Mapping[str, Any]) -> dict[str, Any]:
 def way_back(product: Product) -> dict[str, Any] | None:
     """The release that a rollback returns to; None where there is none."""
     try:
-        version = versions.previous(product)
+        return entry_view(product, versions.previous(product), None)
     except ReleaseError:
         return None
-    entry = next(entry for entry in reversed(versions.history(product)) if entry["version"] == version)
-    return entry_view(product, entry, None)
 
 
 def _kept(product: Product, version: str) -> dict[str, Any] | None:
