@@ -375,6 +375,40 @@ def test_when_the_time_is_up_the_defaults_have_been_compared_and_the_rest_is_sai
     assert "cut off" in found.reason
 
 
+def test_no_fit_begins_when_the_time_is_up(monkeypatch):
+    """Looked at before each candidate only, the widest trees went on for twice the time that selection was given."""
+    frame, left, groups = clients(300)
+    clock, begun = iter(range(100)), []
+
+    class Watched(estimators.Calibrated):
+        def fit(self, *given):
+            begun.append(self)
+            return super().fit(*given)
+
+    monkeypatch.setattr(candidates.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(candidates, "Calibrated", Watched)
+    parts = candidates.client_splits(groups, left, 5, 0)
+    found = candidates.evaluate(
+        Candidate("lightgbm", {"n_estimators": 5}),
+        frame[["a", "b"]].to_numpy(),
+        left,
+        parts,
+        seed=0,
+        threads=1,
+        deadline=2,
+    )
+    assert (found, len(begun)) == (None, 3)  # at 0, 1 and 2 s
+
+
+@pytest.mark.parametrize("kind", sorted(DESIGNS))
+def test_threads_change_nothing_but_the_time(kind):
+    frame, left, groups = clients(300)
+    one, several = (fit(frame, left, groups, DESIGNS[kind], threads=threads) for threads in (1, 4))
+    np.testing.assert_array_equal(estimators.risks(one.model, frame), estimators.risks(several.model, frame))
+    np.testing.assert_array_equal(one.out_of_fold.log_odds, several.out_of_fold.log_odds)
+    assert one.threshold == several.threshold
+
+
 @pytest.mark.usefixtures("small")
 def test_a_repeat_that_was_cut_off_counts_for_no_candidate(monkeypatch):
     """Otherwise candidates would be compared on different parts."""
@@ -382,7 +416,7 @@ def test_a_repeat_that_was_cut_off_counts_for_no_candidate(monkeypatch):
     whole = select(frame, left, groups, repeats=1)
     clock = iter(range(1_000))
     monkeypatch.setattr(candidates.time, "monotonic", lambda: next(clock))
-    cut = select(frame, left, groups, repeats=2, seconds=15)
+    cut = select(frame, left, groups, repeats=2, seconds=70)  # in the second candidate's second repeat
     assert not cut.complete
     assert [{**row, "seconds": 0} for row in cut.table] == [{**row, "seconds": 0} for row in whole.table]
 

@@ -86,15 +86,32 @@ def _usable(found: list[Split], left: np.ndarray) -> list[Split] | None:
 
 
 def evaluate(
-    candidate: Candidate, matrix: np.ndarray, left: np.ndarray, parts: Sequence[Split], *, seed: int, threads: int
-) -> np.ndarray:
-    """The scores of a candidate's designs, after a sigmoid on all tested rows; shape (designs, parts, METRICS)."""
+    candidate: Candidate,
+    matrix: np.ndarray,
+    left: np.ndarray,
+    parts: Sequence[Split],
+    *,
+    seed: int,
+    threads: int,
+    deadline: float = np.inf,
+) -> np.ndarray | None:
+    """The scores of a candidate's designs, after a sigmoid on all tested rows; shape (designs, parts, METRICS).
+
+    None where the deadline, in seconds of `time.monotonic`, was over before its last fit began.
+    """
     settings = candidate.designs()[-1].settings  # the most trees
-    blank = estimators.ESTIMATORS[candidate.kind](seed, threads, settings)
-    found = []
-    for train, test in parts:
-        model = Calibrated(blank).fit(matrix[train], left[train])
-        found.append(_staged(model, matrix[test], candidate.rounds))
+    blank = estimators.ESTIMATORS[candidate.kind](seed, 1, settings)
+
+    def tested(part: Split) -> list[np.ndarray] | None:
+        if time.monotonic() > deadline:
+            return None
+        train, test = part
+        return _staged(Calibrated(blank).fit(matrix[train], left[train]), matrix[test], candidate.rounds)
+
+    staged = estimators.side_by_side(tested, parts, threads)
+    found = [one for one in staged if one is not None]
+    if len(found) < len(parts):
+        return None
     truths = [left[test] for _, test in parts]
     result = np.empty((len(found[0]), len(parts), len(METRICS)))
     for i in range(len(found[0])):
@@ -109,11 +126,10 @@ def _staged(model: Calibrated, matrix: np.ndarray, rounds: tuple[int, ...]) -> l
     """The log-odds after each number of trees; one array where no numbers are given."""
     if not rounds:
         return [model.log_odds(matrix)]
-    booster, threads = model.estimator_.booster_, model.estimator_.n_jobs
     found, total, done = [], np.zeros(len(matrix)), 0
     for count in rounds:
-        more = {"start_iteration": done, "num_iteration": count - done}
-        total = total + booster.predict(matrix, raw_score=True, num_threads=threads, **more)
+        more = {"start_iteration": done, "num_iteration": count - done, "num_threads": 1}
+        total = total + model.estimator_.booster_.predict(matrix, raw_score=True, **more)
         found.append(total)
         done = count
     return found
@@ -145,7 +161,7 @@ def race(
     seconds: float,
     **more: int,
 ) -> tuple[dict[int, list[np.ndarray]], dict[int, float]]:
-    """The scores of each candidate, an array a repeat, and its seconds; stops when the time is up.
+    """The scores of each candidate, an array a repeat, and its seconds; no fit begins when the time is up.
 
     Each repeat goes through all candidates before the next one begins, and through the defaults first: what is cut
     off is the least of it, and those always stand.
@@ -157,9 +173,11 @@ def race(
     for number, parts in enumerate(dealt):
         for place, i in enumerate(order, start=1):
             start = time.monotonic()
-            if start - began > seconds and (number or offered[i].settings):
+            deadline = began + seconds if number or offered[i].settings else np.inf
+            scores = evaluate(offered[i], matrix, left, parts, deadline=deadline, **more)
+            if scores is None:
                 return found, spent
-            found.setdefault(i, []).append(evaluate(offered[i], matrix, left, parts, **more))
+            found.setdefault(i, []).append(scores)
             spent[i] += time.monotonic() - start
             nth = place + number * len(order)
             logger.info("selection: candidate %d of %d, %.1f s", nth, len(order) * len(dealt), time.monotonic() - began)

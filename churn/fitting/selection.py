@@ -64,7 +64,7 @@ def fit(
         left: bool of shape (rows,).
         groups: a number a row, equal for rows that must not stand on both sides of a fold; uint64.
         seed: of the folds and the estimator.
-        threads: for LightGBM.
+        threads: how many fits side by side.
         weights: how much each row counts, above 0; all alike by default.
         folds: how many.
         share: the share of clients that can be called, which the threshold then marks; None: best F1.
@@ -78,10 +78,10 @@ def fit(
     # Fitted once and not fold by fold: it looks at no label.
     encoder = estimators.Encoder(columns.numbers, columns.categorical).fit(frame)
     matrix = encoder.transform(frame)
-    estimator = Calibrated(estimators.ESTIMATORS[design.kind](seed, threads, design.settings))
+    blank = estimators.ESTIMATORS[design.kind](seed, threads, design.settings)
     fold = splits.folds(groups, left, folds, seed)
-    found = _out_of_fold_log_odds(estimator, matrix, left, [fold == number for number in range(folds)], weights)
-    model = Pipeline([("encoder", encoder), ("estimator", estimator.fit(matrix, left, weights))])
+    estimator, found = _fitted(blank, matrix, left, weights, fold=fold, folds=folds, threads=threads)
+    model = Pipeline([("encoder", encoder), ("estimator", estimator)])
     if found is None:
         return Fitted(model, 0.5, None)
     counted = np.ones(len(left)) if weights is None else weights
@@ -97,17 +97,34 @@ def _threshold(known: OutOfFold, share: float | None) -> float:
     return calibration.share_threshold(known.risk, share, known.weights)
 
 
-def _out_of_fold_log_odds(
-    blank: Calibrated, matrix: np.ndarray, left: np.ndarray, parts: list[np.ndarray], weights: np.ndarray | None
-) -> np.ndarray | None:
-    """Each row's log-odds from a model that saw none of its part; None where one is empty or has all of a label."""
-    if any(not test.any() or left[~test].all() or not left[~test].any() for test in parts):
-        return None
+def _fitted(
+    blank: Any,
+    matrix: np.ndarray,
+    left: np.ndarray,
+    weights: np.ndarray | None,
+    *,
+    fold: np.ndarray,
+    folds: int,
+    threads: int,
+) -> tuple[Calibrated, np.ndarray | None]:
+    """The estimator fitted on all rows, and each row's log-odds from one that saw none of its fold.
+
+    None for these where a fold is empty, or is all that there is of a label.
+    """
+    parts = [fold == number for number in range(folds)]
+    judged = all(part.any() and left[~part].any() and not left[~part].all() for part in parts)
+
+    def fit_on(rows: np.ndarray | slice) -> Calibrated:
+        return Calibrated(blank).fit(matrix[rows], left[rows], None if weights is None else weights[rows])
+
+    everything = slice(None)
+    whole, *others = estimators.side_by_side(fit_on, [everything, *(~part for part in parts if judged)], threads)
+    if not judged:
+        return whole, None
     found = np.empty(len(left))
-    for test in parts:
-        own = None if weights is None else weights[~test]
-        found[test] = Calibrated(blank.estimator).fit(matrix[~test], left[~test], own).log_odds(matrix[test])
-    return found
+    for part, other in zip(parts, others, strict=True):
+        found[part] = other.log_odds(matrix[part])
+    return whole, found
 
 
 @dataclass(frozen=True)
@@ -144,8 +161,8 @@ def select(
         columns: the column contract.
         groups: a number a row, equal for rows of one client; uint64.
         seed: of the folds and the estimators.
-        threads: for LightGBM.
-        seconds: after so long no comparison is begun, but for the defaults of each kind; 0: the defaults alone.
+        threads: how many fits side by side.
+        seconds: after so long no fit is begun, but for the defaults of each kind; 0: the defaults alone.
         kinds: of the closed table.
         as_of: each row's date, or None.
         repeats: how often folds are dealt; None: the more often the fewer rows there are, see candidates.DEALS.
