@@ -1,5 +1,6 @@
 """Fixtures that more than one test file uses."""
 
+import gc
 import json
 import os
 import signal
@@ -28,6 +29,17 @@ FOLDERS = {
     "logs_folder_path": "logs",
     "reports_folder_path": "reports",
 }
+
+
+def pytest_collection_finish():
+    """What is there once all tests are collected stays: to look through it for garbage again and again takes long."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish():
+    """Else what is frozen would be told as leaked."""
+    gc.unfreeze()
 
 
 def make_product(folder: Path, name: str = "corporate", **settings) -> config.Product:
