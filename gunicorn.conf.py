@@ -1,5 +1,6 @@
 """How gunicorn serves the app, wherever it is started from this folder (`make serve`, or `gunicorn wsgi:app`)."""
 
+import gc
 import importlib
 import os
 import secrets
@@ -62,7 +63,10 @@ def post_fork(server, worker):
 
 
 def post_worker_init(worker):
-    """Follow what is in production, in a thread of this worker."""
+    """Follow what is in production, in a thread of this worker; and look less for garbage, which answers leave none."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
     from churn.web.serving.watching import Watcher
 
     served = worker.wsgi.extensions["churn"].products.values()

@@ -71,12 +71,15 @@ class Encoder(TransformerMixin, BaseEstimator):
     def matrix(self, values: np.ndarray, codes: np.ndarray) -> np.ndarray:
         """Encode numbers (n, numbers), nan where missing, and codes of levels (n, categories): 0 missing, 1 other."""
         values = _log(_bounded(values), self.logs_)
-        missing = np.isnan(values)
-        scaled = (np.where(missing, self.medians_, values) - self.means_) / self.scales_
-        parts = [scaled, missing.astype(float)]
+        missing, count = np.isnan(values), len(self.numbers)
+        encoded = np.zeros((len(values), 2 * count + sum(2 + len(levels) for levels in self.levels_)))
+        encoded[:, :count] = (np.where(missing, self.medians_, values) - self.means_) / self.scales_
+        encoded[:, count : 2 * count] = missing
+        rows, start = np.arange(len(values)), 2 * count
         for i, levels in enumerate(self.levels_):
-            parts.append((codes[:, i : i + 1] == np.arange(2 + len(levels))).astype(float))
-        return np.ascontiguousarray(np.hstack(parts))
+            encoded[rows, start + codes[:, i]] = 1.0
+            start += 2 + len(levels)
+        return encoded
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:  # noqa: ARG002
         """The encoded columns' names, in order."""

@@ -11,7 +11,7 @@ import pytest
 import deployment
 from churn import estimators, releases
 from churn.web.api import asking, predictions, uploads
-from churn.web.serving.scorer import Scorer
+from churn.web.serving.scorer import FEW, Scorer
 from demo import fabricate
 from tests import hostile
 from tests.serving_site import ROWS, client, make_site
@@ -108,19 +108,20 @@ def test_long_answers_stream_and_have_the_form_of_short_ones(app_client, count):
     assert answer.text.endswith("]}\n")
 
 
-LARGE = " " * asking.LARGE
+LONG, LARGE = " " * asking.LONG, " " * asking.LARGE
 
 
 @pytest.mark.parametrize(
     ("content", "kind"),
     [
         (HEADER + "abcd,1,2,3\n", "text/csv"),
+        (json.dumps({"rows": [ROWS[0]]}) + LONG, asking.JSON),
         (json.dumps({"rows": [ROWS[0]]}) + LARGE, asking.JSON),
         (json.dumps({"dataset_path": fabricate.file_name("corporate", 9)}) + LARGE, asking.JSON),
     ],
-    ids=["file", "rows", "path"],
+    ids=["file", "long rows", "large rows", "path"],
 )
-def test_of_files_and_large_bodies_a_worker_has_one_at_a_time_in_memory(app_client, monkeypatch, content, kind):
+def test_of_files_and_long_bodies_a_worker_has_one_at_a_time_in_its_hands(app_client, monkeypatch, content, kind):
     at_once, most = [], []
 
     def slowly(risks):
@@ -135,6 +136,7 @@ def test_of_files_and_large_bodies_a_worker_has_one_at_a_time_in_memory(app_clie
 
     monkeypatch.setattr(estimators, "risks", slowly(estimators.risks))
     monkeypatch.setattr(Scorer, "risks", slowly(Scorer.risks))
+    monkeypatch.setattr(Scorer, "read", slowly(Scorer.read))
 
     def ask(_):
         http = app_client.application.test_client()
@@ -142,8 +144,36 @@ def test_of_files_and_large_bodies_a_worker_has_one_at_a_time_in_memory(app_clie
 
     with ThreadPoolExecutor(4) as threads:
         assert list(threads.map(ask, range(4))) == [200] * 4
-    assert len(most) == 4
+    assert len(most) >= 4  # a path is looked for as rows first
     assert max(most) == 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"lastmonth_activity": ', '"lastmonth_activity": "many", "": '),
+        ('"lastmonth_activity": ', '"lastmonth_activity": 1, "lastmonth_activity": '),
+        ('"lastmonth_activity": ', '"lastmonth_activity": 1.5, "": '),
+        ('"lastmonth_activity": ', '"lastmonth_activity": NaN, "": '),
+        ('"lastmonth_activity"', '"last month"'),
+        ('"corporation": ', '"corporation": true, "": '),
+        ('"corporation": ', '"corporation": [1], "": '),
+        ('{"rows": ', '{"rows": [], "rows": '),
+        ('{"rows": ', '{"else": 1, "rows": '),
+        ("]}", "]"),
+    ],
+)
+def test_what_is_wrong_with_many_rows_is_told_as_of_few(app_client, old, new):
+    answers = []
+    for count in (FEW, 500):
+        content = json.dumps({"rows": [ROWS[0] | {"corporation": "a"}] * count})
+        head, found, tail = content.rpartition(old) if old == "]}" else content.partition(old)
+        assert found
+        answers.append(app_client.post("/prediction", data=head + new + tail, content_type=asking.JSON))
+    few, many = answers
+    assert few.status_code in {400, 422}
+    assert many.status_code == few.status_code
+    assert message(many).partition("column")[0] == message(few).partition("column")[0]
 
 
 def test_a_file_in_which_a_row_does_not_fit_is_refused_with_its_line(app_client):

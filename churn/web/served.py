@@ -57,6 +57,7 @@ class Site:
     hosts: Collection[str]  # the names under which it answers
     counters: Counters
     large_work: threading.RLock = field(default_factory=threading.RLock)  # one at a time bounds a worker's memory
+    long_work: threading.Lock = field(default_factory=threading.Lock)  # threads that take turns at it are slower
     _name: str = field(default_factory=lambda: secrets.token_hex(6))
     _requests: Iterator[int] = field(default_factory=itertools.count)
 

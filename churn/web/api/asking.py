@@ -12,7 +12,8 @@ from churn.web.answers import MAX_BODY
 from churn.web.served import site
 
 JSON = "application/json"
-LARGE = 2**20  # bytes of a body; parsed, they may be fifty times as many
+LONG = 2**16  # bytes of a body, which take a millisecond
+LARGE = 2**20  # these, parsed, may be fifty times as many
 LONGEST = 100  # letters of a name that an error repeats
 ITEMS = {"rows": "row", "outcomes": "outcome", "contacts": "contact"}  # what one of a list is called
 
@@ -51,8 +52,10 @@ def sent() -> bytes:
 
 
 def alone(content: bytes) -> AbstractContextManager[Any]:
-    """Within it no other large body, nor file, is being worked on by this worker, where this one is large."""
-    return site().large_work if len(content) > LARGE else nullcontext()
+    """Within it this worker works on no other long body, where this one is long; nor on a file, where it is large."""
+    if len(content) <= LONG:
+        return nullcontext()
+    return site().long_work if len(content) <= LARGE else site().large_work
 
 
 def parsed(model: type[Model], content: bytes) -> Model:

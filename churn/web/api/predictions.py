@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from flask import Blueprint, Response, abort, request
-from pydantic import TypeAdapter, ValidationError
+from msgspec.json import encode  # in a tenth of the time of the standard library's
+from pydantic import ValidationError
 
 from churn import columns, dataset, estimators, sheet
 from churn.config import Product
@@ -23,8 +24,6 @@ from churn.web.served import Served, asked, site
 from churn.web.serving.production import Serving
 
 api = Blueprint("predictions", __name__)
-to_json = TypeAdapter(Any).dump_json  # a fraction of the time of the standard library's
-
 AT_ONCE = 1_000  # rows; longer answers are made while they are sent
 
 FORM, UPLOAD, CSV = "application/x-www-form-urlencoded", "multipart/form-data", "text/csv"
@@ -72,6 +71,8 @@ def prediction() -> Response:
 def _of_json(served: Served, release: Serving) -> Scored:
     content = asking.sent()
     with asking.alone(content):
+        if found := release.scorer.read(content):
+            return Scored(*found)
         wanted = asking.parsed(PredictionRequest, content)
         rows = wanted.rows
         scored = of_file(served.product, release, wanted.dataset_path) if rows is None else of_rows(release, rows)
@@ -183,20 +184,21 @@ def _json(product: Product, release: Serving, scored: Scored) -> Response:
 
     def told(start: int) -> list[dict[str, Any]]:
         part = slice(start, start + AT_ONCE)
-        return [
-            {"risk": risk, "leaves": risk >= threshold} | ({} if client is None else {"id": client})
-            for risk, client in zip(scored.risks[part], scored.ids[part], strict=True)
-        ]
+        found: list[dict[str, Any]] = [{"risk": risk, "leaves": risk >= threshold} for risk in scored.risks[part]]
+        for prediction, client in zip(found, scored.ids[part], strict=True):
+            if client is not None:
+                prediction["id"] = client
+        return found
 
     def pieces() -> Iterator[bytes]:
-        yield to_json(head)[:-1] + b',"predictions":['
+        yield encode(head)[:-1] + b',"predictions":['
         for start in range(0, count, AT_ONCE):
-            yield (b"," if start else b"") + to_json(told(start))[1:-1]
+            yield (b"," if start else b"") + encode(told(start))[1:-1]
         yield b"]}\n"
 
     if count > AT_ONCE:
         return Response(pieces(), content_type=asking.JSON)
-    return Response(to_json(head | {"predictions": told(0)}) + b"\n", content_type=asking.JSON)
+    return Response(encode(head | {"predictions": told(0)}) + b"\n", content_type=asking.JSON)
 
 
 def _table(product: Product, release: Serving, scored: Scored) -> Response:

@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
+from churn.web.serving.scorer import MAX_ROWS
 from churn.words import BANDS
 
-MAX_ROWS = 10_000  # in one request
 MAX_EXPLAINED = 100  # reasons of a boosted model cost half a millisecond a row
 MAX_PAGE = 500  # clients on a page
 MAX_NAME, MAX_WORDS, MAX_NOTE = 1_000, 200, 2_000

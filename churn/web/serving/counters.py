@@ -5,10 +5,10 @@ whichever is asked adds them up; elsewhere the counts are this process's. No lab
 """
 
 import os
-from collections import Counter as Tally
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
@@ -46,7 +46,7 @@ class Counters:
         requests.inc()
         histogram.observe(seconds)
 
-    def predicted(self, product: str, version: str, risks: Iterable[float]) -> None:
+    def predicted(self, product: str, version: str, risks: Sequence[float]) -> None:
         """Count predictions, by product and version and by risk."""
         try:
             rows, deciles = self._predicted[product, version]
@@ -54,11 +54,13 @@ class Counters:
             rows = self._predictions.labels(product, version)
             deciles = [self._risks.labels(product, decile) for decile in DECILES]
             self._predicted[product, version] = rows, deciles
-        total = 0
-        for decile, count in Tally([int(risk * 10) for risk in risks]).items():
-            deciles[min(decile, 9)].inc(count)
-            total += count
-        rows.inc(total)
+        if len(risks) == 1:  # nearly always, and then plain Python is quicker
+            deciles[min(int(risks[0] * 10), 9)].inc()
+        else:
+            counts = np.bincount(np.minimum(np.array(risks) * 10, 9).astype(int), minlength=10)
+            for i in np.flatnonzero(counts):
+                deciles[i].inc(int(counts[i]))
+        rows.inc(len(risks))
 
     def text(self) -> bytes:
         """Everything counted, by all workers, as Prometheus reads it."""

@@ -4,20 +4,23 @@ The numbers are those of `estimators.risks`, to the bit: only the way to the mat
 steps of plain Python where arrays of one element would cost as many calls; many rows are gathered column by column.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.special import expit
 
 from churn import estimators
-from churn.columns import BLANKS, LARGEST_WHOLE, Columns, features_of
+from churn.columns import BLANKS, LARGEST_WHOLE, Columns, category, features_of
+from churn.errors import DataError
+from churn.web.serving.rowreader import Read, RowReader
 from churn.web.serving.trees import SingleRow
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 FEW = 4  # rows up to which one by one is quicker
+MAX_ROWS = 10_000  # in one request
 
 Row = Mapping[str, Any]
 
@@ -42,6 +45,7 @@ class Scorer:
         fitted = self.estimator.estimator_
         self._log_odds = SingleRow(fitted.booster_).log_odds if hasattr(fitted, "booster_") else _linear(fitted)
         self._slope, self._offset = estimators.calibration(model)
+        self._reader = RowReader(columns, MAX_ROWS)
 
     def risks(self, rows: Sequence[Row]) -> list[float]:
         """Each row's calibrated probability to leave.
@@ -50,8 +54,36 @@ class Scorer:
             DataError: a row breaks the column contract; the message names the column.
         """
         if len(rows) <= FEW:
-            return [self._risk(row) for row in rows]
+            return [self._risk(*features_of(row, self.columns)) for row in rows]
         return self.estimator.risk(self.matrix(rows)).tolist()
+
+    def read(self, content: bytes) -> tuple[list[float], list[str | None]] | None:
+        """The risks and the ids of the rows in a JSON body; None where it needs a closer look, see rowreader.py."""
+        found = self._reader.read(content)
+        if found is None:
+            return None
+        try:
+            ids = [category(value, self.columns.id or "") for value in found.ids]
+        except DataError:
+            return None
+        risks = (self._risks_of_few if len(ids) <= FEW else self._risks_of_many)(found)
+        return None if risks is None else (risks, ids)
+
+    def _risks_of_few(self, found: Read) -> list[float] | None:
+        whole = found.numbers[len(self.columns.numeric) :]
+        if not all(n is None or (n.is_integer() and abs(n) <= LARGEST_WHOLE) for column in whole for n in column):
+            return None
+        categories = [[category(cell, "") for cell in column] for column in found.categories]
+        rows = range(len(found.ids))
+        return [self._risk([c[i] for c in found.numbers], [c[i] for c in categories]) for i in rows]
+
+    def _risks_of_many(self, found: Read) -> list[float] | None:
+        rows = len(found.ids)
+        numbers = np.array(found.numbers, dtype=np.float64).reshape(-1, rows).T  # None is nan
+        codes = self._coded(found.categories, rows)
+        if codes is None or not _are_whole(numbers[:, len(self.columns.numeric) :]):
+            return None
+        return self.estimator.risk(self.encoder.matrix(numbers, codes)).tolist()
 
     def matrix(self, rows: Sequence[Row]) -> np.ndarray:
         """The encoded rows, as the estimator takes them.
@@ -60,17 +92,18 @@ class Scorer:
             DataError: as in `risks`.
         """
         gathered = self._gathered(rows)
-        return np.array([self._encoded(row) for row in rows]) if gathered is None else self.encoder.matrix(*gathered)
+        if gathered is None:
+            return np.array([self._encoded(*features_of(row, self.columns)) for row in rows])
+        return self.encoder.matrix(*gathered)
 
-    def _risk(self, row: Row) -> float:
+    def _risk(self, numbers: Sequence[float | None], categories: Sequence[str | None]) -> float:
         """What `Calibrated.risk` gives a row, with as little as possible done by arrays of one element."""
-        return float(expit(self._slope * self._log_odds(self._encoded(row)) + self._offset))
+        return float(expit(self._slope * self._log_odds(self._encoded(numbers, categories)) + self._offset))
 
-    def _encoded(self, row: Row) -> list[float]:
-        numbers, categories = features_of(row, self.columns)
+    def _encoded(self, numbers: Sequence[float | None], categories: Sequence[str | None]) -> list[float]:
         count, encoded = len(self._numbers), self._blank.copy()
         for i, (value, (log, mean, scale, filled)) in enumerate(zip(numbers, self._numbers, strict=True)):
-            if value != value:  # noqa: PLR0124  not a number: missing
+            if value is None or value != value:  # noqa: PLR0124  not a number: missing
                 encoded[i], encoded[count + i] = filled, 1.0
                 continue
             bounded = min(max(value, 0.0 if log else -estimators.LARGEST), estimators.LARGEST)
@@ -83,21 +116,26 @@ class Scorer:
     def _gathered(self, rows: Sequence[Row]) -> tuple[np.ndarray, np.ndarray] | None:
         """The numbers (nan: missing) and the levels' codes; None where a value needs a closer look."""
         values = np.empty((len(rows), len(self._numbers)))
-        codes = np.empty((len(rows), len(self._lookups)), dtype=np.int64)
         try:
             for i, name in enumerate(self.columns.numbers):
                 found = _numbers([row[name] for row in rows], whole=i >= len(self.columns.numeric))
                 if found is None:
                     return None
                 values[:, i] = found
-            for i, (name, lookup) in enumerate(zip(self.columns.categorical, self._lookups, strict=True)):
-                coded = _codes([row[name] for row in rows], lookup)
-                if coded is None:
-                    return None
-                codes[:, i] = coded
+            codes = self._coded(([row[name] for row in rows] for name in self.columns.categorical), len(rows))
         except KeyError:  # a column is missing from a row
             return None
-        return values, codes
+        return None if codes is None else (values, codes)
+
+    def _coded(self, categories: Iterable[Sequence[Any]], rows: int) -> np.ndarray | None:
+        """The codes of the levels; None where a value needs a closer look."""
+        codes = np.empty((rows, len(self._lookups)), dtype=np.int64)
+        for i, (cells, lookup) in enumerate(zip(categories, self._lookups, strict=True)):
+            found = _codes(cells, lookup)
+            if found is None:
+                return None
+            codes[:, i] = found
+        return codes
 
 
 def _linear(fitted: Any) -> Callable[[list[float]], float]:
@@ -118,27 +156,28 @@ def _numbers(cells: list[Any], *, whole: bool) -> np.ndarray | None:
     finite = np.isfinite(found)
     if int(finite.sum()) + missing != len(cells):
         return None
-    if whole and float in kinds and not (found[finite] == np.floor(found[finite])).all():
-        return None
-    if whole and np.abs(found[finite]).max(initial=0) > LARGEST_WHOLE:
-        return None
-    return found
+    return None if whole and not _are_whole(found) else found
 
 
-def _codes(cells: list[Any], lookup: Mapping[str, int]) -> list[int] | None:
+def _are_whole(numbers: np.ndarray) -> bool:
+    """Whether all that are known, and finite, are whole."""
+    known = numbers[~np.isnan(numbers)]
+    return bool((known == np.floor(known)).all() and np.abs(known).max(initial=0) <= LARGEST_WHOLE)
+
+
+def _codes(cells: Sequence[Any], lookup: Mapping[str, int]) -> np.ndarray | None:
     try:
-        found: list[Any] = list(map(lookup.get, cells))
-    except TypeError:  # a list, or an object
-        return None
-    if None not in found:  # every one is a known level
-        return found
+        return np.fromiter(map(lookup.__getitem__, cells), dtype=np.int64, count=len(cells))
+    except (KeyError, TypeError):  # not every one is a known level
+        pass
     found = []
     for cell in cells:
         if cell.__class__ is str:
-            code = lookup.get(cell)
-            found.append(code if code is not None else 1 if cell.strip(BLANKS) else 0)
+            found.append(lookup.get(cell, 1 if cell.strip(BLANKS) else 0))
+        elif cell.__class__ is int:
+            found.append(lookup.get(str(cell), 1))
         elif cell is None:
             found.append(0)
         else:
             return None
-    return found
+    return np.array(found, dtype=np.int64)
