@@ -55,14 +55,15 @@ def tick(product: Product, force: bool = False) -> str:
     decision = None
     lines: dict[str, str] = {}
     if record.data_hash:
-        try:
-            decision = decide(product, record, force)
-        except ChurnError as error:
-            trouble.append(error)
-        try:
-            lines = refresh(product, record)
-        except ChurnError as error:
-            trouble.append(error)
+        with dataset.connect(product):  # one engine for all that is asked of the rows
+            try:
+                decision = decide(product, record, force)
+            except ChurnError as error:
+                trouble.append(error)
+            try:
+                lines = refresh(product, record)
+            except ChurnError as error:
+                trouble.append(error)
     if lines:
         print(summary.block(product, decisions.champion(product), said, decision, lines), flush=True)
     if trouble:

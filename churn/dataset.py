@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,9 @@ __all__ = [
 ]  # fmt: skip
 
 logger = logging.getLogger(__name__)
+
+Limits = tuple[int, int, Path]  # MB, threads, and where it may spill to
+_open: "ContextVar[tuple[Limits, duckdb.DuckDBPyConnection] | None]" = ContextVar("open", default=None)
 
 
 def rows(product: "Product", record: Record, since: int = 0, *, ordered: bool = True) -> str:
@@ -64,6 +68,9 @@ def rows(product: "Product", record: Record, since: int = 0, *, ordered: bool = 
 def connect(product: "Product", spill: Path | None = None) -> "Iterator[duckdb.DuckDBPyConnection]":
     """Give a database within the product's limits of memory and threads.
 
+    Within another one that is open it has that one's engine, which takes longer to start than most questions to answer;
+    their temporary tables are not shared.
+
     Raises:
         DataError: the memory or the disk was not enough, or a stored file cannot be read.
     """
@@ -73,9 +80,16 @@ def connect(product: "Product", spill: Path | None = None) -> "Iterator[duckdb.D
 
     limit = product.settings.memory_limit_mb
     spill = spill or Path(tempfile.gettempdir()) / f"churn-{os.getpid()}"
+    limits = limit, product.settings.threads, spill
+    outer = _open.get()
+    shared = outer is not None and outer[0] == limits
     try:
-        with reading.connect(limit, product.settings.threads, spill) as connection:
-            yield connection
+        with outer[1].cursor() if shared else reading.connect(*limits) as connection:
+            entered = _open.set((limits, connection))
+            try:
+                yield connection
+            finally:
+                _open.reset(entered)
     except duckdb.OutOfMemoryException as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"memory_limit_mb of {limit} is not enough, or {spill} is full: {reason}") from None
@@ -86,7 +100,8 @@ def connect(product: "Product", spill: Path | None = None) -> "Iterator[duckdb.D
             f"every file that is still in {product.source} is then read anew"
         ) from None
     finally:
-        shutil.rmtree(spill, ignore_errors=True)
+        if not shared:
+            shutil.rmtree(spill, ignore_errors=True)
 
 
 def frame(product: "Product", since: int = 0) -> "pd.DataFrame":

@@ -23,6 +23,7 @@ from churn.columns import Columns
 
 LARGEST = 1e100  # larger numbers count as this: their squares, and sums of those, still fit a 64-bit float
 SKEWED = 1.0  # a column of counts or amounts with a larger skewness enters as log(1 + x)
+UNLOCKED = frozenset({"lightgbm"})  # kinds whose fits run outside of the interpreter's lock
 RARE = 10  # levels seen in fewer training rows share one indicator with the unseen ones
 
 Item, Result = TypeVar("Item"), TypeVar("Result")
@@ -152,9 +153,9 @@ def _one_thread() -> AbstractContextManager[Any]:
     return _blas().limit(limits=1, user_api="blas")
 
 
-def side_by_side(fit: Callable[[Item], Result], items: Iterable[Item], threads: int) -> list[Result]:
-    """What `fit` makes of each item, so many of them at a time; fits of one thread each gain most from more cores."""
-    with _one_thread(), ThreadPoolExecutor(threads) as pool:  # one limit around all: theirs then change nothing
+def side_by_side(fit: Callable[[Item], Result], items: Iterable[Item], kind: str, threads: int) -> list[Result]:
+    """What `fit` makes of each item, so many at a time where fits of that kind leave the interpreter to each other."""
+    with _one_thread(), ThreadPoolExecutor(threads if kind in UNLOCKED else 1) as pool:  # the limit holds for them all
         return list(pool.map(fit, items))
 
 

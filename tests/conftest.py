@@ -14,6 +14,7 @@ from churn import config
 signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as churn/stage.py does, for the tests that call verbs directly
 HOME = Path(__file__).resolve().parent.parent
+LONG = ["test_demo", "test_browser", "test_bench", "test_fullprocess", "test_killed", "test_public_data", "test_loop"]
 CORPORATE = {
     "id": "corporation",
     "target": "exited",
@@ -29,6 +30,11 @@ FOLDERS = {
     "logs_folder_path": "logs",
     "reports_folder_path": "reports",
 }
+
+
+def pytest_collection_modifyitems(items):
+    """The files that take longest come first: begun last, one would go on while the other processes have nothing."""
+    items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
 
 
 def pytest_collection_finish():

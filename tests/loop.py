@@ -54,7 +54,8 @@ def put(product, *months, clients=CLIENTS, drift=None, flipped=0.0, first=0):
 def decide(product, force=False):
     """Ingest what has come and decide; what was decided."""
     ingestion.ingest(product)
-    return fullprocess.decide(product, dataset.load_record(product), force)
+    with dataset.connect(product):  # as the tick does
+        return fullprocess.decide(product, dataset.load_record(product), force)
 
 
 def changed(since, strength=2.0):

@@ -261,6 +261,35 @@ def test_too_little_memory_or_a_broken_part_is_an_error_to_mend(monthly):
         dataset.frame(monthly)
 
 
+def test_within_another_connection_there_is_no_second_engine(monthly, tmp_path):
+    with dataset.connect(monthly) as outer:
+        outer.execute("ATTACH ':memory:' AS mark; CREATE TEMP TABLE mine AS SELECT 1")
+        with dataset.connect(monthly) as inner:
+            engines = inner.execute("SELECT database_name FROM duckdb_databases()").fetchall()
+            assert ("mark",) in engines
+            with pytest.raises(duckdb.CatalogException):
+                inner.execute("FROM mine")
+        with dataset.connect(monthly, tmp_path / "elsewhere") as other:  # it spills elsewhere: another engine
+            assert ("mark",) not in other.execute("SELECT database_name FROM duckdb_databases()").fetchall()
+        assert outer.execute("FROM mine").fetchall() == [(1,)]
+    with dataset.connect(monthly) as later:
+        assert ("mark",) not in later.execute("SELECT database_name FROM duckdb_databases()").fetchall()
+
+
+def test_what_is_spilled_within_another_connection_does_not_take_its_place_away(tmp_path):
+    product = make_product(tmp_path, memory_limit_mb=128)
+    sorting = (
+        "CREATE TEMP TABLE t AS SELECT hash(i) h, i::VARCHAR || repeat('x', 40) v FROM range(2500000) r(i) ORDER BY h"
+    )
+    spill = tmp_path / "spill"
+    with dataset.connect(product, spill):
+        for _ in range(2):
+            with dataset.connect(product, spill) as inner:
+                inner.execute(sorting)
+                assert list(spill.iterdir())
+    assert not spill.exists()
+
+
 def test_folders_with_odd_names_work(tmp_path):
     folder = tmp_path / "it's [1] * ?"
     folder.mkdir()

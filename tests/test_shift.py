@@ -112,7 +112,7 @@ def test_no_rows_are_no_shift():
 @given(COUNTS)
 def test_the_distance_is_scipys_where_every_value_has_its_bin(sides):
     before, now = (np.repeat(np.arange(len(counts)), counts) for counts in sides)
-    if len(before) and len(now):
+    if len(before) and len(now) and len(before) + len(now) > 2:  # of one value each, scipy divides by zero
         ours, p_value = shift.kolmogorov_smirnov(*sides)
         theirs = stats.ks_2samp(before, now, method="asymp")
         assert ours == pytest.approx(theirs.statistic)

@@ -108,7 +108,7 @@ def evaluate(
         train, test = part
         return _staged(Calibrated(blank).fit(matrix[train], left[train]), matrix[test], candidate.rounds)
 
-    staged = estimators.side_by_side(tested, parts, threads)
+    staged = estimators.side_by_side(tested, parts, candidate.kind, threads)
     found = [one for one in staged if one is not None]
     if len(found) < len(parts):
         return None

@@ -78,9 +78,8 @@ def fit(
     # Fitted once and not fold by fold: it looks at no label.
     encoder = estimators.Encoder(columns.numbers, columns.categorical).fit(frame)
     matrix = encoder.transform(frame)
-    blank = estimators.ESTIMATORS[design.kind](seed, threads, design.settings)
     fold = splits.folds(groups, left, folds, seed)
-    estimator, found = _fitted(blank, matrix, left, weights, fold=fold, folds=folds, threads=threads)
+    estimator, found = _fitted(design, matrix, left, weights, fold=fold, folds=folds, seed=seed, threads=threads)
     model = Pipeline([("encoder", encoder), ("estimator", estimator)])
     if found is None:
         return Fitted(model, 0.5, None)
@@ -98,27 +97,29 @@ def _threshold(known: OutOfFold, share: float | None) -> float:
 
 
 def _fitted(
-    blank: Any,
+    design: Design,
     matrix: np.ndarray,
     left: np.ndarray,
     weights: np.ndarray | None,
     *,
     fold: np.ndarray,
     folds: int,
+    seed: int,
     threads: int,
 ) -> tuple[Calibrated, np.ndarray | None]:
     """The estimator fitted on all rows, and each row's log-odds from one that saw none of its fold.
 
     None for these where a fold is empty, or is all that there is of a label.
     """
+    blank = estimators.ESTIMATORS[design.kind](seed, threads, design.settings)
     parts = [fold == number for number in range(folds)]
     judged = all(part.any() and left[~part].any() and not left[~part].all() for part in parts)
 
     def fit_on(rows: np.ndarray | slice) -> Calibrated:
         return Calibrated(blank).fit(matrix[rows], left[rows], None if weights is None else weights[rows])
 
-    everything = slice(None)
-    whole, *others = estimators.side_by_side(fit_on, [everything, *(~part for part in parts if judged)], threads)
+    fitted_on = [slice(None), *(~part for part in parts if judged)]
+    whole, *others = estimators.side_by_side(fit_on, fitted_on, design.kind, threads)
     if not judged:
         return whole, None
     found = np.empty(len(left))
