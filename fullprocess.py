@@ -55,15 +55,14 @@ def tick(product: Product, force: bool = False) -> str:
     decision = None
     lines: dict[str, str] = {}
     if record.data_hash:
-        with dataset.connect(product):  # one engine for all that is asked of the rows
-            try:
-                decision = decide(product, record, force)
-            except ChurnError as error:
-                trouble.append(error)
-            try:
-                lines = refresh(product, record)
-            except ChurnError as error:
-                trouble.append(error)
+        try:
+            decision = decide(product, record, force)
+        except ChurnError as error:
+            trouble.append(error)
+        try:
+            lines = refresh(product, record)
+        except ChurnError as error:
+            trouble.append(error)
     if lines:
         print(summary.block(product, decisions.champion(product), said, decision, lines), flush=True)
     if trouble:
@@ -99,7 +98,8 @@ def decide(product: Product, record: Record, force: bool = False) -> dict[str, A
     decision |= {"champion": champion["version"] if champion else None, "drift": None, "challenger": None}
     decision |= {"promotion": None, "selection": None, "action": "none", "reason": ""}
     try:
-        decision |= _judged(product, record, champion, now, force)
+        with dataset.connect(product):  # one engine for all that is asked of the rows
+            decision |= _judged(product, record, champion, now, force)
     except DataError as error:  # decided until there is other data; any other error meets the next run again
         decisions.write(product, decision | {"reason": str(error)})
         raise
@@ -255,12 +255,13 @@ def refresh(product: Product, record: Record) -> dict[str, str]:
         "diagnosed": diagnostics.diagnose,
         "report": reporting.report if scored else None,
     }
-    for name, step in steps.items():
-        try:
-            if step:
-                lines[name] = step(product)
-        except HistoryError as error:  # nothing else waits for the history; the next run writes what is missing
-            trouble = error
+    with dataset.connect(product):
+        for name, step in steps.items():
+            try:
+                if step:
+                    lines[name] = step(product)
+            except HistoryError as error:  # nothing else waits for the history; the next run writes what is missing
+                trouble = error
     if trouble:
         raise trouble
     storage.write(path, storage.to_json(state))

@@ -63,12 +63,13 @@ def post_fork(server, worker):
 
 
 def post_worker_init(worker):
-    """Follow what is in production, in a thread of this worker; and look less for garbage, which answers leave none."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    """Follow what is in production, in a thread of this worker; and look less for garbage: answers leave none."""
+    from churn import stage
     from churn.web.serving.watching import Watcher
 
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*stage.GARBAGE)
     served = worker.wsgi.extensions["churn"].products.values()
     worker.watcher = Watcher([one.production for one in served])
     worker.watcher.start()

@@ -5,6 +5,7 @@ churn/web/serving/scorer.py.
 """
 
 import functools
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -73,14 +74,18 @@ class Encoder(TransformerMixin, BaseEstimator):
         """Encode numbers (n, numbers), nan where missing, and codes of levels (n, categories): 0 missing, 1 other."""
         values = _log(_bounded(values), self.logs_)
         missing, count = np.isnan(values), len(self.numbers)
-        encoded = np.zeros((len(values), 2 * count + sum(2 + len(levels) for levels in self.levels_)))
+        *starts, width = self.starts()
+        encoded = np.zeros((len(values), width))
         encoded[:, :count] = (np.where(missing, self.medians_, values) - self.means_) / self.scales_
         encoded[:, count : 2 * count] = missing
-        rows, start = np.arange(len(values)), 2 * count
-        for i, levels in enumerate(self.levels_):
+        rows = np.arange(len(values))
+        for i, start in enumerate(starts):
             encoded[rows, start + codes[:, i]] = 1.0
-            start += 2 + len(levels)
         return encoded
+
+    def starts(self) -> list[int]:
+        """The encoded column with which the indicators of each category begin, and last the number of all columns."""
+        return list(itertools.accumulate((2 + len(levels) for levels in self.levels_), initial=2 * len(self.numbers)))
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:  # noqa: ARG002
         """The encoded columns' names, in order."""

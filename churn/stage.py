@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 DONE, FIXABLE, BUG, LOCKED = 0, 1, 3, 75
 OUTCOMES = {DONE: "done", FIXABLE: "fixable", BUG: "bug", None: "stopped"}  # as runs.jsonl has them
+# When to look for garbage: Python's own 700 objects take an eighth of a tick, for much is made and little is garbage.
+GARBAGE = 50_000, 20, 100
 HOME = Path(__file__).resolve().parent.parent
 Verb = Callable[..., str]
 
@@ -97,9 +99,7 @@ def main(verb: Verb, *arguments: Argument, argv: Sequence[str] | None = None) ->
         sys.stdout.reconfigure(errors="backslashreplace")  # a file name of odd bytes must not end a run
     # Before LightGBM is loaded: threads that spin while they wait make a fit on a busy machine forty times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # Packages are imported from here on, much is made and little of it is garbage: to look through it every 700 objects
-    # takes an eighth of a tick.
-    gc.set_threshold(50_000, 20, 100)
+    gc.set_threshold(*GARBAGE)  # packages are imported from here on
     with _logging_to_stderr():
         if chosen and chosen.kind == "command":
             return _said(_attempt(lambda: Outcome(DONE, chosen.run(options))))

@@ -54,8 +54,7 @@ def put(product, *months, clients=CLIENTS, drift=None, flipped=0.0, first=0):
 def decide(product, force=False):
     """Ingest what has come and decide; what was decided."""
     ingestion.ingest(product)
-    with dataset.connect(product):  # as the tick does
-        return fullprocess.decide(product, dataset.load_record(product), force)
+    return fullprocess.decide(product, dataset.load_record(product), force)
 
 
 def changed(since, strength=2.0):

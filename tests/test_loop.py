@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 import deployment
+import fullprocess
 import ingestion
 import training
 from churn import dataset, decisions, estimators, releases, storage
 from churn.contest import challenge
+from churn.intake import reading
 from demo import fabricate
 from tests.loop import CLIENTS, LATE, NOBODY, changed, copied, decide, make, monthly, put, started
 
@@ -33,6 +35,13 @@ def current(product):
 
 def trained_on(product):
     return {int(drop) for drop in current(product)["data"]["weights"]}
+
+
+def test_where_nothing_is_to_be_decided_no_database_is_started(deployed, monkeypatch):
+    """Most ticks that look at all find nothing due."""
+    ingestion.ingest(deployed)
+    monkeypatch.setattr(reading, "connect", lambda *_: pytest.fail("a database was started"))
+    assert fullprocess.decide(deployed, dataset.load_record(deployed)) is None
 
 
 # ---- promotion -------------------------------------------------------------------------------------------------------

@@ -126,10 +126,11 @@ def _staged(model: Calibrated, matrix: np.ndarray, rounds: tuple[int, ...]) -> l
     """The log-odds after each number of trees; one array where no numbers are given."""
     if not rounds:
         return [model.log_odds(matrix)]
+    booster, threads = model.estimator_.booster_, model.estimator_.n_jobs
     found, total, done = [], np.zeros(len(matrix)), 0
     for count in rounds:
-        more = {"start_iteration": done, "num_iteration": count - done, "num_threads": 1}
-        total = total + model.estimator_.booster_.predict(matrix, raw_score=True, **more)
+        more = {"start_iteration": done, "num_iteration": count - done}
+        total = total + booster.predict(matrix, raw_score=True, num_threads=threads, **more)
         found.append(total)
         done = count
     return found

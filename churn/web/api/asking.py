@@ -10,6 +10,7 @@ from werkzeug.datastructures import MultiDict
 
 from churn.web.answers import MAX_BODY
 from churn.web.served import site
+from churn.web.serving.rowreader import keys_once
 
 JSON = "application/json"
 LONG = 2**16  # bytes of a body, which take a millisecond
@@ -80,9 +81,9 @@ def may_be_loose(content: bytes, keys: int) -> bool:
     """Whether `check_strictly` might find something; cheap, and never False where it does.
 
     Args:
-        keys: how many the parsed content has. Each key is followed by a colon: with no colon more, none stood twice.
+        keys: how many the parsed content has.
     """
-    return content.count(b":") != keys or b"NaN" in content or b"Infinity" in content
+    return not keys_once(content, keys) or b"NaN" in content or b"Infinity" in content
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

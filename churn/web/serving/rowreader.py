@@ -12,7 +12,6 @@ import numpy as np
 from churn.columns import Columns
 
 UNNAMEABLE = frozenset('\\"') | frozenset(map(chr, range(32)))  # msgspec takes no such names
-
 SHORT = 4096  # bytes up to which numpy takes longer to begin than bytes.count to end
 
 
@@ -58,18 +57,17 @@ class RowReader:
         cells = list(zip(*map(msgspec.structs.astuple, rows), strict=True))
         count, features = len(self._columns.numbers), len(self._columns.features)
         keys = 1 + len(rows) * len(cells) - sum(column.count(msgspec.UNSET) for column in cells[features:])
-        if _colons(content) != keys:  # each key is followed by one: one more may be that of a key that stood twice
+        if not keys_once(content, keys):
             return None
-        return Read(cells[:count], cells[count:features], self._ids(cells, len(rows)))
-
-    def _ids(self, cells: list[tuple[Any, ...]], rows: int) -> list[Any]:
-        given = () if self._id is None else cells[self._id]
-        if given.count(msgspec.UNSET) == len(given):
-            return [None] * rows
-        return [None if one is msgspec.UNSET else one for one in given]
+        ids = [None] * len(rows) if self._id is None else cells[self._id]
+        return Read(cells[:count], cells[count:features], [None if one is msgspec.UNSET else one for one in ids])
 
 
-def _colons(content: bytes) -> int:
+def keys_once(content: bytes, keys: int) -> bool:
+    """Whether it is sure, and cheap to see, that in JSON of so many parsed keys none stood twice in an object.
+
+    Each key is followed by a colon: one more may be that of a key that stood twice, or stand in a text.
+    """
     if len(content) < SHORT:
-        return content.count(b":")
-    return int(np.count_nonzero(np.frombuffer(content, dtype=np.uint8) == ord(":")))
+        return content.count(b":") == keys
+    return np.count_nonzero(np.frombuffer(content, dtype=np.uint8) == ord(":")) == keys

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import expit
 
 from churn import estimators
-from churn.columns import BLANKS, LARGEST_WHOLE, Columns, category, features_of
+from churn.columns import LARGEST_WHOLE, Columns, category, features_of, number
 from churn.errors import DataError
 from churn.web.serving.rowreader import Read, RowReader
 from churn.web.serving.trees import SingleRow
@@ -32,15 +32,14 @@ class Scorer:
         self.columns = columns
         self.encoder = encoder = model.named_steps["encoder"]
         self.estimator = model.named_steps["estimator"]
-        self._lookups = [{level: code for code, level in enumerate(levels, 2)} for levels in encoder.levels_]
+        self._lookups: list[dict[str | None, int]] = [
+            {None: 0} | {level: code for code, level in enumerate(levels, 2)} for levels in encoder.levels_
+        ]
         # For each number how it is encoded: whether by its logarithm, mean, scale, and what stands for a missing one.
         filled = ((encoder.medians_ - encoder.means_) / encoder.scales_).tolist()
         tables = encoder.logs_.tolist(), encoder.means_.tolist(), encoder.scales_.tolist(), filled
         self._numbers = list(zip(*tables, strict=True))
-        width, self._starts = 2 * len(self._numbers), []
-        for levels in encoder.levels_:
-            self._starts.append(width)
-            width += 2 + len(levels)
+        *self._starts, width = encoder.starts()
         self._blank = [0.0] * width
         fitted = self.estimator.estimator_
         self._log_odds = SingleRow(fitted.booster_).log_odds if hasattr(fitted, "booster_") else _linear(fitted)
@@ -64,18 +63,18 @@ class Scorer:
             return None
         try:
             ids = [category(value, self.columns.id or "") for value in found.ids]
+            risks = (self._risks_of_few if len(ids) <= FEW else self._risks_of_many)(found)
         except DataError:
             return None
-        risks = (self._risks_of_few if len(ids) <= FEW else self._risks_of_many)(found)
         return None if risks is None else (risks, ids)
 
-    def _risks_of_few(self, found: Read) -> list[float] | None:
-        whole = found.numbers[len(self.columns.numeric) :]
-        if not all(n is None or (n.is_integer() and abs(n) <= LARGEST_WHOLE) for column in whole for n in column):
-            return None
+    def _risks_of_few(self, found: Read) -> list[float]:
+        plain = len(self.columns.numeric)
+        whole = [[number(cell, "", whole=True) for cell in column] for column in found.numbers[plain:]]
+        numbers = [*found.numbers[:plain], *whole]
         categories = [[category(cell, "") for cell in column] for column in found.categories]
         rows = range(len(found.ids))
-        return [self._risk([c[i] for c in found.numbers], [c[i] for c in categories]) for i in rows]
+        return [self._risk([c[i] for c in numbers], [c[i] for c in categories]) for i in rows]
 
     def _risks_of_many(self, found: Read) -> list[float] | None:
         rows = len(found.ids)
@@ -110,7 +109,7 @@ class Scorer:
             # By numpy, as arrays are: the last bit may differ from that of Python's own.
             encoded[i] = ((float(np.log1p(bounded)) if log else bounded) - mean) / scale
         for start, lookup, text in zip(self._starts, self._lookups, categories, strict=True):
-            encoded[start + (0 if text is None else lookup.get(text, 1))] = 1.0
+            encoded[start + lookup.get(text, 1)] = 1.0
         return encoded
 
     def _gathered(self, rows: Sequence[Row]) -> tuple[np.ndarray, np.ndarray] | None:
@@ -165,19 +164,16 @@ def _are_whole(numbers: np.ndarray) -> bool:
     return bool((known == np.floor(known)).all() and np.abs(known).max(initial=0) <= LARGEST_WHOLE)
 
 
-def _codes(cells: Sequence[Any], lookup: Mapping[str, int]) -> np.ndarray | None:
+def _codes(cells: Sequence[Any], lookup: Mapping[str | None, int]) -> np.ndarray | None:
     try:
         return np.fromiter(map(lookup.__getitem__, cells), dtype=np.int64, count=len(cells))
-    except (KeyError, TypeError):  # not every one is a known level
-        pass
-    found = []
-    for cell in cells:
-        if cell.__class__ is str:
-            found.append(lookup.get(cell, 1 if cell.strip(BLANKS) else 0))
-        elif cell.__class__ is int:
-            found.append(lookup.get(str(cell), 1))
-        elif cell is None:
-            found.append(0)
-        else:
-            return None
+    except (KeyError, TypeError):  # not every one is a known level, or missing
+        return _codes_of_others(cells, lookup)
+
+
+def _codes_of_others(cells: Sequence[Any], lookup: Mapping[str | None, int]) -> np.ndarray | None:
+    try:
+        found = [lookup.get(category(cell, ""), 1) for cell in cells]
+    except DataError:
+        return None
     return np.array(found, dtype=np.int64)
