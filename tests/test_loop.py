@@ -37,11 +37,10 @@ def trained_on(product):
     return {int(drop) for drop in current(product)["data"]["weights"]}
 
 
-def test_where_nothing_is_to_be_decided_no_database_is_started(deployed, monkeypatch):
-    """Most ticks that look at all find nothing due."""
-    ingestion.ingest(deployed)
+def test_a_tick_that_finds_nothing_due_starts_no_database(deployed, monkeypatch):
+    fullprocess.tick(deployed)
     monkeypatch.setattr(reading, "connect", lambda *_: pytest.fail("a database was started"))
-    assert fullprocess.decide(deployed, dataset.load_record(deployed)) is None
+    fullprocess.tick(deployed)
 
 
 # ---- promotion -------------------------------------------------------------------------------------------------------
